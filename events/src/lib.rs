@@ -1,0 +1,35 @@
+//! The vocabulary of the Nemo ledger: ids, money, usage, events, their codec and their hash chain.
+//!
+//! Pure: no clock, no randomness, no I/O. Everything here is a value; what may follow from what is
+//! decided in `nemo-projections`, where it is kept is decided in `nemo-store`.
+
+#![deny(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm)]
+
+mod codec;
+pub mod digest;
+mod envelope;
+pub mod gateway;
+pub mod ids;
+pub mod key;
+pub mod limits;
+mod money;
+pub mod org;
+pub mod price;
+mod text;
+pub mod time;
+mod usage;
+
+pub use codec::{CodecError, Upcast};
+pub use digest::Digest;
+pub use envelope::{Actor, ChainError, EventRecord, Metadata, Sealed, StreamHead};
+pub use gateway::GatewayEvent;
+pub use ids::{
+    BootId, CallId, EventId, KeyId, MasterKeyId, NodeId, OrgId, PepperId, Position, PriceCardId, RequestId,
+    Revision, StreamName,
+};
+pub use key::KeyEvent;
+pub use money::{MoneyError, Nanos, Rate};
+pub use org::OrgEvent;
+pub use price::PriceEvent;
+pub use time::Timestamp;
+pub use usage::Usage;

@@ -1,0 +1,41 @@
+//! What can be said of an append before any store is asked.
+
+use nemo_events::Sealed;
+
+use crate::{AppendError, Expected, MAX_APPEND};
+
+/// Checks that the events continue one stream behind `expected`, each chained to the one before and
+/// each being what its hash says: what a store has taken in, it must be able to verify for ever.
+pub(crate) fn check(expected: Expected, events: &[Sealed]) -> Result<(), AppendError> {
+    let Some(first) = events.first() else { return Err(AppendError::Invalid("no events")) };
+    if events.len() > MAX_APPEND {
+        return Err(AppendError::Invalid("too many events in one append"));
+    }
+    let continues = match expected {
+        Expected::NoStream => first.revision.0 == 0,
+        Expected::Exact(revision) => first.revision == revision.next() && first.revision != revision,
+    };
+    if !continues {
+        return Err(AppendError::Invalid("the first event does not come next after the expected revision"));
+    }
+    let mut previous: Option<&Sealed> = None;
+    for event in events {
+        if event.verify().is_err() {
+            return Err(AppendError::Invalid("an event is not what its hash says"));
+        }
+        if let Some(previous) = previous {
+            if event.stream != previous.stream {
+                return Err(AppendError::Invalid("events of more than one stream"));
+            }
+            if event.follows(&previous.head()).is_err() {
+                return Err(AppendError::Invalid("an event does not follow its predecessor"));
+            }
+        }
+        previous = Some(event);
+    }
+    Ok(())
+}
+
+/// The answer to events that continue the stream by number, but not its last event's hash or time.
+pub(crate) const NOT_CHAINED: AppendError =
+    AppendError::Invalid("the first event is not chained to the stream's last");

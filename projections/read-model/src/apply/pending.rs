@@ -1,0 +1,198 @@
+//! Sums of one batch, added up in memory and written with one statement for each row.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
+
+use nemo_events::Timestamp;
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::open_call::OpenCall;
+use crate::bucket::{MINUTE_SECS, Size, to_secs};
+use crate::error::{EventError, ReadModelError};
+use crate::sums::{Sums, sum_columns};
+
+/// What a batch changes of keys' totals, by key.
+#[derive(Debug, Default)]
+pub(super) struct Totals(HashMap<i64, KeyTotals>);
+
+/// What a batch changes of one key's totals.
+#[derive(Debug, Default)]
+pub(super) struct KeyTotals {
+    revision: i64,
+    recorded_at: i64,
+    last_used_at: Option<i64>,
+    calls: i64,
+    spend: i64,
+    open_calls: i64,
+    held: i64,
+}
+
+impl Totals {
+    pub(super) fn of(&mut self, key_no: i64) -> &mut KeyTotals {
+        self.0.entry(key_no).or_default()
+    }
+
+    pub(super) fn flush(self, db: &Connection) -> Result<(), ReadModelError> {
+        let mut update = db.prepare_cached(
+            "UPDATE key_totals SET revision = ?2, recorded_at = ?3, last_used_at = coalesce(?4, last_used_at),
+             calls = calls + ?5, spend = spend + ?6, open_calls = open_calls + ?7, held = held + ?8
+             WHERE key_no = ?1",
+        )?;
+        let mut keys: Vec<_> = self.0.into_iter().collect();
+        keys.sort_unstable_by_key(|(key_no, _)| *key_no);
+        for (key_no, t) in keys {
+            update.execute(params![
+                key_no,
+                t.revision,
+                t.recorded_at,
+                t.last_used_at,
+                t.calls,
+                t.spend,
+                t.open_calls,
+                t.held
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+impl KeyTotals {
+    pub(super) const fn seen(&mut self, revision: i64, at: Timestamp) {
+        self.revision = revision;
+        self.recorded_at = at.as_micros();
+    }
+
+    pub(super) fn opened(&mut self, hold: i64, at: Timestamp) -> Result<(), EventError> {
+        self.last_used_at = Some(at.as_micros());
+        add(&mut self.open_calls, 1)?;
+        add(&mut self.held, hold)
+    }
+
+    pub(super) fn ended(&mut self, hold: i64, cost: i64) -> Result<(), EventError> {
+        add(&mut self.open_calls, -1)?;
+        add(&mut self.held, hold.checked_neg().ok_or(EventError::OutOfRange)?)?;
+        add(&mut self.calls, 1)?;
+        add(&mut self.spend, cost)
+    }
+
+    pub(super) fn corrected(&mut self, change: i64) -> Result<(), EventError> {
+        add(&mut self.spend, change)
+    }
+}
+
+/// A row of sums, but for its size and start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Account {
+    key_no: i64,
+    labels_revision: i64,
+    route_no: i64,
+}
+
+/// What a batch adds to the sums, by quarter-hour; days and months follow from these.
+#[derive(Debug, Default)]
+pub(super) struct Rollups(HashMap<(i64, Account), Sums>);
+
+static ADD_SUMS: LazyLock<String> = LazyLock::new(|| {
+    let columns: Vec<_> = sum_columns().collect();
+    let values = vec!["?"; 5 + columns.len()].join(", ");
+    let sums = columns.iter().map(|c| format!("{c} = {c} + excluded.{c}")).collect::<Vec<_>>().join(", ");
+    let columns = columns.join(", ");
+    format!(
+        "INSERT INTO rollups (size, start, key_no, labels_revision, route_no, {columns}) VALUES ({values}) \
+         ON CONFLICT DO UPDATE SET {sums}"
+    )
+});
+
+impl Rollups {
+    /// Adds to the sums of the bucket that the call was authorised in.
+    pub(super) fn add(&mut self, call: &OpenCall, sums: &Sums) -> Result<(), EventError> {
+        let OpenCall { key_no, labels_revision, route_no, .. } = *call;
+        let account = Account { key_no, labels_revision, route_no };
+        self.0.entry((call.quarter(), account)).or_default().add(sums)
+    }
+
+    pub(super) fn flush(self, db: &Connection) -> Result<(), ReadModelError> {
+        let overflow = |_| ReadModelError::Damaged("a sum of one batch is out of range");
+        let mut rows: BTreeMap<(i64, i64, Account), Sums> = BTreeMap::new();
+        for ((quarter, account), sums) in self.0 {
+            for size in [Size::QuarterHour, Size::Day, Size::Month] {
+                let row = (size.code(), size.start_of_secs(quarter), account);
+                rows.entry(row).or_default().add(&sums).map_err(overflow)?;
+            }
+        }
+        let mut add = db.prepare_cached(&ADD_SUMS)?;
+        for ((size, start, Account { key_no, labels_revision, route_no }), sums) in rows {
+            let key = [size, start, key_no, labels_revision, route_no];
+            add.execute(params_from_iter(key.into_iter().chain(sums.columns())))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a batch adds to refusals, by minute; days follow from these. Key 0 stands for none of ours.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(BTreeMap<(i64, i64, String), i64>);
+
+impl Refusals {
+    pub(super) fn add(
+        &mut self,
+        key_no: i64,
+        since: Timestamp,
+        refusals: &[nemo_events::key::RefusalCount],
+    ) -> Result<(), EventError> {
+        for refusal in refusals {
+            let count = i64::try_from(refusal.count).map_err(|_| EventError::OutOfRange)?;
+            let row = (Size::Minute.start_of(since), key_no, refusal.code.clone());
+            add(self.0.entry(row).or_default(), count)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(self, db: &Connection) -> Result<(), ReadModelError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let mut add = db.prepare_cached(
+            "INSERT INTO refusals (size, start, key_no, code, count) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?;
+        for ((minute, key_no, code), count) in self.0 {
+            for size in [Size::Minute, Size::Day] {
+                add.execute(params![size.code(), size.start_of_secs(minute), key_no, code, count])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last position that a batch saw in each minute.
+#[derive(Debug, Default)]
+pub(super) struct Times(BTreeMap<i64, i64>);
+
+impl Times {
+    pub(super) fn note(&mut self, at: Timestamp, position: i64) {
+        self.0.insert(to_secs(at).div_euclid(MINUTE_SECS), position);
+    }
+
+    /// Later minutes never have an earlier position: clocks of nodes differ by seconds, so few rows move.
+    pub(super) fn flush(self, db: &Connection) -> Result<(), ReadModelError> {
+        let mut put = db.prepare_cached(
+            "INSERT INTO times (minute, position) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET position = max(position, excluded.position)",
+        )?;
+        let mut raise =
+            db.prepare_cached("UPDATE times SET position = ?2 WHERE minute > ?1 AND position < ?2")?;
+        let mut latest = 0;
+        for (minute, position) in self.0 {
+            latest = position.max(latest);
+            put.execute([minute, latest])?;
+            raise.execute([minute, latest])?;
+        }
+        Ok(())
+    }
+}
+
+fn add(sum: &mut i64, more: i64) -> Result<(), EventError> {
+    *sum = sum.checked_add(more).ok_or(EventError::OutOfRange)?;
+    Ok(())
+}

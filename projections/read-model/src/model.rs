@@ -1,0 +1,334 @@
+//! The file and its one writer: opening or rebuilding it, applying events, keeping snapshots.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nemo_events::{Digest, EventRecord, Position, Timestamp};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use crate::apply::{self, Caches};
+use crate::columns::Columns;
+use crate::error::ReadModelError;
+use crate::query::{Reader, Snapshot};
+use crate::schema::{APPLICATION_ID, CREATE, VERSION};
+
+/// Pages of 4 KiB in the WAL from which a commit copies it into the file.
+const CHECKPOINT_PAGES: i64 = 4096;
+/// A WAL of more bytes is reset with some force, as readers may have kept commits from doing so.
+const WAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The WAL's size is looked at once in so many batches.
+const BATCHES_PER_LOOK: u32 = 64;
+/// The most that a reset of the WAL waits for readers.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// The last event that a read model reflects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its position.
+    pub position: Position,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Its hash. Where the ledger has another event at this position, the read model is another ledger's.
+    pub hash: Digest,
+}
+
+/// Where an opened read model comes from. All but `Existing` start from nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The file was there and is good as far as opening shows.
+    Existing,
+    /// There was no file.
+    New,
+    /// The file was of no use; the caller should tell.
+    Recreated(Recreated),
+}
+
+/// Why a read model was started anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recreated {
+    /// Another version of Nemo wrote it. It was removed.
+    OtherVersion,
+    /// It cannot be read. It was moved aside, to the same name with `.damaged` behind it.
+    Damaged,
+}
+
+/// A read model and where it comes from.
+#[derive(Debug)]
+pub struct Opened {
+    /// The read model.
+    pub model: ReadModel,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// The writer of a read model. There must be only one for a file.
+#[derive(Debug)]
+pub struct ReadModel {
+    path: PathBuf,
+    connection: Connection,
+    head: Option<Head>,
+    /// What the writer knows of the tables; `None` after a failure, until it is read again.
+    caches: Option<Caches>,
+    batches: u32,
+}
+
+impl ReadModel {
+    /// Opens the file, or starts it from nothing where there is none or it is of no use. A database of
+    /// something else is left alone.
+    ///
+    /// # Errors
+    /// [`ReadModelError::NotAReadModel`]; a file or a disk that cannot be used.
+    pub fn open(path: &Path) -> Result<Opened, ReadModelError> {
+        let why = match Self::open_existing(path) {
+            Ok(Found::Good(model)) => return Ok(Opened { model: *model, origin: Origin::Existing }),
+            Ok(Found::Nothing) => return Ok(Opened { model: Self::create(path)?, origin: Origin::New }),
+            Ok(Found::OtherVersion) => {
+                remove(path)?;
+                Recreated::OtherVersion
+            }
+            Err(error) if error.is_damage() => {
+                move_aside(path)?;
+                Recreated::Damaged
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Opened { model: Self::create(path)?, origin: Origin::Recreated(why) })
+    }
+
+    /// Removes a read model's file, so that the next opening starts from nothing.
+    ///
+    /// # Errors
+    /// [`ReadModelError::NotAReadModel`]; a file that cannot be removed.
+    pub fn discard(path: &Path) -> Result<(), ReadModelError> {
+        match Self::open_existing(path) {
+            Err(error) if !error.is_damage() => Err(error),
+            Ok(_) | Err(_) => remove(path),
+        }
+    }
+
+    /// Position of the last event that was applied.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.head.map(|head| head.position)
+    }
+
+    /// The last event that was applied.
+    #[must_use]
+    pub const fn head(&self) -> Option<Head> {
+        self.head
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A connection of its own for questions. Several may exist, each on another thread.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn reader(&self) -> Result<Reader, ReadModelError> {
+        Reader::open(&self.path)
+    }
+
+    /// Applies events in the order of their positions, all or none, in one transaction. Those at or below
+    /// the position are skipped. Larger batches cost less for each event; a few thousand is plenty.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Event`] with the place of an event that cannot be applied; a failing database.
+    /// Nothing of the batch was written, and it may be tried again.
+    pub fn apply(&mut self, records: &[EventRecord]) -> Result<(), ReadModelError> {
+        let mut caches = match self.caches.take() {
+            Some(caches) => caches,
+            None => {
+                self.head = read_head(&self.connection)?;
+                Caches::load(&self.connection)?
+            }
+        };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let head = apply::batch(&transaction, &mut caches, self.head, records)?;
+        transaction.commit()?;
+        self.head = head;
+        self.caches = Some(caches);
+        self.keep_wal_short();
+        Ok(())
+    }
+
+    /// Keeps the fold of a key for a quick start, in place of an earlier one. It is disposable: it may lag
+    /// behind, and whoever reads it checks revision and hash against the ledger.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn put_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), ReadModelError> {
+        self.put_snapshots(std::slice::from_ref(snapshot))
+    }
+
+    /// The same for several keys, in one transaction.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn put_snapshots(&mut self, snapshots: &[Snapshot]) -> Result<(), ReadModelError> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut put = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO snapshots
+                 (key_id, fold_version, revision, head_hash, recorded_at, state) VALUES (?, ?, ?, ?, ?, ?)",
+            )?;
+            for s in snapshots {
+                let revision = i64::try_from(s.revision.0)
+                    .map_err(|_| ReadModelError::InvalidQuery("the snapshot's revision is out of range"))?;
+                put.execute(params![
+                    s.key.digits(),
+                    s.fold_version,
+                    revision,
+                    s.head_hash.as_bytes(),
+                    s.recorded_at.as_micros(),
+                    s.state,
+                ])?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn create(path: &Path) -> Result<Self, ReadModelError> {
+        let mut connection = connect(path)?;
+        let transaction = connection.transaction()?;
+        for statement in CREATE.iter() {
+            transaction.execute(statement, [])?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+        Self::load(path, connection)
+    }
+
+    fn open_existing(path: &Path) -> Result<Found, ReadModelError> {
+        if !path.try_exists().map_err(ReadModelError::File)? {
+            return Ok(Found::Nothing);
+        }
+        // Looked at before anything is set up, so that a file of something else stays as it is.
+        let connection = Connection::open(path)?;
+        let marks = Marks::read(&connection)?;
+        match marks {
+            Marks { tables: 0, application_id: 0, .. } => Ok(Found::Nothing),
+            Marks { application_id: APPLICATION_ID, version: VERSION, .. } => {
+                if same_schema(&connection)? {
+                    drop(connection);
+                    Ok(Found::Good(Box::new(Self::load(path, connect(path)?)?)))
+                } else {
+                    Ok(Found::OtherVersion)
+                }
+            }
+            Marks { application_id: APPLICATION_ID, .. } => Ok(Found::OtherVersion),
+            Marks { .. } => Err(ReadModelError::NotAReadModel(path.to_owned())),
+        }
+    }
+
+    fn load(path: &Path, connection: Connection) -> Result<Self, ReadModelError> {
+        let head = read_head(&connection)?;
+        let caches = Some(Caches::load(&connection)?);
+        Ok(Self { path: path.to_owned(), connection, head, caches, batches: 0 })
+    }
+
+    /// A WAL that readers keep from being reset grows without bound. Where this fails, the next look tries
+    /// again, and a disk that is full shows at the next commit.
+    fn keep_wal_short(&mut self) {
+        self.batches = self.batches.wrapping_add(1);
+        if !self.batches.is_multiple_of(BATCHES_PER_LOOK) {
+            return;
+        }
+        let wal = std::fs::metadata(sibling(&self.path, "-wal")).map_or(0, |file| file.len());
+        if wal > WAL_MAX_BYTES {
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
+    }
+}
+
+/// What is at a path.
+enum Found {
+    Nothing,
+    Good(Box<ReadModel>),
+    OtherVersion,
+}
+
+/// What tells whose database a file is.
+pub(crate) struct Marks {
+    pub(crate) application_id: i32,
+    pub(crate) version: i32,
+    tables: i64,
+}
+
+impl Marks {
+    pub(crate) fn read(connection: &Connection) -> Result<Self, ReadModelError> {
+        let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let small = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
+        Ok(Self {
+            application_id: small("PRAGMA application_id")?,
+            version: small("PRAGMA user_version")?,
+            tables: one("SELECT count(*) FROM sqlite_schema")?,
+        })
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, ReadModelError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let settings: [(&str, &str); 5] = [
+        ("journal_mode", "WAL"),
+        ("synchronous", "NORMAL"),
+        ("temp_store", "MEMORY"),
+        ("cache_size", "-32768"),
+        ("journal_size_limit", "16777216"),
+    ];
+    for (name, value) in settings {
+        connection.pragma_update(None, name, value)?;
+    }
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    Ok(connection)
+}
+
+pub(crate) fn read_head(connection: &Connection) -> Result<Option<Head>, ReadModelError> {
+    let mut query = connection.prepare_cached("SELECT position, recorded_at, hash FROM meta")?;
+    let head = query.query_row([], |row| {
+        let mut columns = Columns::of(row);
+        let mut head = || {
+            let (position, recorded_at) = (columns.position()?, columns.time()?);
+            Ok(Head { position, recorded_at, hash: columns.digest()? })
+        };
+        Ok(head())
+    });
+    head.optional()?.transpose()
+}
+
+fn same_schema(connection: &Connection) -> Result<bool, ReadModelError> {
+    let mut query =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")?;
+    let found: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(found == *CREATE)
+}
+
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn remove(path: &Path) -> Result<(), ReadModelError> {
+    // The file itself first: SQLite drops a WAL that has no file, but would trust a file without its WAL.
+    for file in [path.to_owned(), sibling(path, "-wal"), sibling(path, "-shm")] {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ReadModelError::File(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn move_aside(path: &Path) -> Result<(), ReadModelError> {
+    std::fs::rename(path, sibling(path, ".damaged")).map_err(ReadModelError::File)?;
+    remove(path)
+}

@@ -1,0 +1,308 @@
+//! What was spent, on what and when, from rollups alone.
+//!
+//! A call counts in the bucket, and under the labels, of its *authorisation*, whenever it ended; a
+//! correction moves that bucket. So spend agrees with budget windows, and history is never relabelled.
+//! The total is the sum of the rows, exactly.
+
+use nemo_events::limits::Endpoint;
+use nemo_events::{KeyId, OrgId, Timestamp};
+use rusqlite::params_from_iter;
+use serde::{Deserialize, Serialize};
+
+use super::filter::Where;
+use super::{Answer, MAX_ROWS, Reader, all};
+use crate::bucket::{DAY_SECS, HOUR_SECS, Size, from_secs, to_secs};
+use crate::columns::Columns;
+use crate::error::ReadModelError;
+use crate::sums::{SpendSums, Sums, sum_columns};
+
+/// What has rows of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupBy {
+    /// Nothing: everything is one group.
+    #[default]
+    Nothing,
+    /// Each key.
+    Key,
+    /// Each org.
+    Org,
+    /// Each app, as labelled when the call was authorised; likewise the other labels.
+    App,
+    /// Each job.
+    Job,
+    /// Each environment.
+    Env,
+    /// Each cost centre.
+    CostCentre,
+    /// Each set of tags, so that a call with two tags counts once. For one tag use the filter.
+    Tags,
+    /// Each provider.
+    Provider,
+    /// Each provider's model.
+    Model,
+    /// Each endpoint.
+    Endpoint,
+}
+
+/// How finely time is divided. All in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Every {
+    /// Not at all.
+    #[default]
+    Whole,
+    /// By quarter-hour.
+    QuarterHour,
+    /// By hour.
+    Hour,
+    /// By day.
+    Day,
+    /// By week, from Monday.
+    Week,
+    /// By month.
+    Month,
+}
+
+/// Which calls count. All that is set must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SpendFilter {
+    /// Calls of this key.
+    pub key: Option<KeyId>,
+    /// Calls of this org's keys.
+    pub org: Option<OrgId>,
+    /// Calls labelled with this app when they were authorised; likewise the other labels.
+    pub app: Option<String>,
+    /// Calls with this job.
+    pub job: Option<String>,
+    /// Calls with this environment.
+    pub env: Option<String>,
+    /// Calls with this cost centre.
+    pub cost_centre: Option<String>,
+    /// Calls with this tag among others.
+    pub tag: Option<String>,
+    /// Calls to this provider.
+    pub provider: Option<String>,
+    /// Calls of this model, by its name at the provider.
+    pub provider_model: Option<String>,
+    /// Calls by this endpoint.
+    pub endpoint: Option<Endpoint>,
+}
+
+/// Which spend is added up, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SpendQuery {
+    /// What has rows of its own.
+    pub group_by: GroupBy,
+    /// How finely time is divided.
+    pub every: Every,
+    /// First moment that counts, on a quarter-hour. Whole days or months are read faster.
+    pub from: Option<Timestamp>,
+    /// First moment that counts no more, on a quarter-hour.
+    pub to: Option<Timestamp>,
+    /// Which calls count.
+    pub filter: SpendFilter,
+}
+
+/// What a row stands for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Everything.
+    Everything,
+    /// A key with its current name.
+    Key(KeyId, String),
+    /// An org with its current name.
+    Org(OrgId, Option<String>),
+    /// A label's value; `None` for calls of keys without it.
+    Label(Option<String>),
+    /// A set of tags.
+    Tags(Vec<String>),
+    /// A provider.
+    Provider(String),
+    /// A provider and its model.
+    Model(String, String),
+    /// An endpoint.
+    Endpoint(Endpoint),
+}
+
+/// Spend of one group in one stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SpendRow {
+    /// The group.
+    pub group: Group,
+    /// First moment of the stretch; `None` where time is not divided.
+    pub start: Option<Timestamp>,
+    /// What its calls come to.
+    pub sums: SpendSums,
+}
+
+/// Spend by group and time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Spend {
+    /// The rows, by time and group. Where nothing was spent there is none.
+    pub rows: Vec<SpendRow>,
+    /// Their sum.
+    pub total: SpendSums,
+}
+
+impl Reader {
+    /// Adds up spend.
+    ///
+    /// # Errors
+    /// Times that are not on quarter-hours; more than 200,000 rows; a sum beyond 64 bits; a failing database.
+    pub fn spend(&self, query: &SpendQuery) -> Result<Answer<Spend>, ReadModelError> {
+        let size = query.source()?;
+        let conditions = query.conditions(size);
+        let sums = sum_columns().map(|column| format!("sum(s.{column})")).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT {bucket}, {group}, {sums} FROM rollups s {joins} {clause}
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ?",
+            bucket = query.every.sql(),
+            group = query.group_by.columns(),
+            joins = query.joins(),
+            clause = conditions.sql(),
+        );
+        let values = conditions.values_and(MAX_ROWS + 1);
+        self.answer(|db| {
+            let rows = all(db, &sql, params_from_iter(values), |row| read(row, query.group_by))?;
+            if i64::try_from(rows.len()).is_ok_and(|rows| rows > MAX_ROWS) {
+                return Err(ReadModelError::InvalidQuery("more than 200000 rows: ask for less"));
+            }
+            let mut total = Sums::default();
+            for (_, _, sums) in &rows {
+                let too_large = |_| ReadModelError::InvalidQuery("the sum is beyond 64 bits: ask for less");
+                total.add(sums).map_err(too_large)?;
+            }
+            let rows = rows.into_iter();
+            let rows = rows.map(|(start, group, sums)| SpendRow { group, start, sums: sums.into() });
+            Ok(Spend { rows: rows.collect(), total: total.into() })
+        })
+    }
+}
+
+impl SpendQuery {
+    /// The largest buckets that answer exactly.
+    fn source(&self) -> Result<Size, ReadModelError> {
+        let times = [self.from, self.to].map(|time| time.unwrap_or(Timestamp::EPOCH));
+        let exact = |size: &Size| times.iter().all(|time| from_secs(size.start_of(*time)) == *time);
+        let sizes = self.every.sources().iter().find(|size| exact(size));
+        sizes.copied().ok_or(ReadModelError::InvalidQuery("from and to must be on quarter-hours"))
+    }
+
+    fn conditions(&self, size: Size) -> Where {
+        let SpendFilter { key, org, app, job, env, cost_centre, tag, provider, provider_model, endpoint } =
+            &self.filter;
+        let mut conditions = Where::default();
+        conditions.and("s.size = ?", size.code());
+        conditions.and_some("s.start >= ?", self.from.map(to_secs));
+        conditions.and_some("s.start < ?", self.to.map(to_secs));
+        conditions.and_some(
+            "s.key_no = (SELECT key_no FROM keys WHERE key_id = ?)",
+            key.map(|key| key.digits().to_owned()),
+        );
+        conditions.and_some("k.org_id = ?", org.map(|org| org.as_uuid().as_bytes().to_vec()));
+        conditions.and_some("l.app = ?", app.clone());
+        conditions.and_some("l.job = ?", job.clone());
+        conditions.and_some("l.env = ?", env.clone());
+        conditions.and_some("l.cost_centre = ?", cost_centre.clone());
+        conditions
+            .and_some("EXISTS (SELECT 1 FROM json_each(l.tags) WHERE json_each.value = ?)", tag.clone());
+        conditions.and_some("r.provider = ?", provider.clone());
+        conditions.and_some("r.model = ?", provider_model.clone());
+        conditions.and_some("r.endpoint = ?", endpoint.map(|endpoint| endpoint.as_str().to_owned()));
+        conditions
+    }
+
+    /// Only what the question needs is looked up for each row.
+    fn joins(&self) -> String {
+        let filter = &self.filter;
+        let labelled = [&filter.app, &filter.job, &filter.env, &filter.cost_centre, &filter.tag];
+        let labels = matches!(
+            self.group_by,
+            GroupBy::App | GroupBy::Job | GroupBy::Env | GroupBy::CostCentre | GroupBy::Tags
+        ) || labelled.iter().any(|label| label.is_some());
+        let routes = matches!(self.group_by, GroupBy::Provider | GroupBy::Model | GroupBy::Endpoint)
+            || filter.provider.is_some()
+            || filter.provider_model.is_some()
+            || filter.endpoint.is_some();
+        let orgs = self.group_by == GroupBy::Org;
+        let keys = orgs || self.group_by == GroupBy::Key || filter.org.is_some();
+        let joins = [
+            (keys, "JOIN keys k ON k.key_no = s.key_no"),
+            (orgs, "LEFT JOIN orgs o ON o.org_id = k.org_id"),
+            (labels, "JOIN label_revisions l ON l.key_no = s.key_no AND l.revision = s.labels_revision"),
+            (routes, "JOIN routes r ON r.route_no = s.route_no"),
+        ];
+        let needed = joins.iter().filter(|(needed, _)| *needed).map(|(_, join)| *join);
+        needed.collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl GroupBy {
+    /// Two columns that name the group.
+    const fn columns(self) -> &'static str {
+        match self {
+            Self::Nothing => "NULL, NULL",
+            Self::Key => "k.key_id, k.name",
+            Self::Org => "k.org_id, o.name",
+            Self::App => "l.app, NULL",
+            Self::Job => "l.job, NULL",
+            Self::Env => "l.env, NULL",
+            Self::CostCentre => "l.cost_centre, NULL",
+            Self::Tags => "l.tags, NULL",
+            Self::Provider => "r.provider, NULL",
+            Self::Model => "r.provider, r.model",
+            Self::Endpoint => "r.endpoint, NULL",
+        }
+    }
+
+    fn read(self, row: &mut Columns<'_>) -> Result<Group, ReadModelError> {
+        Ok(match self {
+            Self::Nothing => {
+                row.skip(2);
+                Group::Everything
+            }
+            Self::Key => Group::Key(row.key_id()?, row.text()?),
+            Self::Org => Group::Org(OrgId::from_uuid(row.uuid()?), row.opt_text()?),
+            Self::Model => Group::Model(row.text()?, row.text()?),
+            Self::App | Self::Job | Self::Env | Self::CostCentre => {
+                Group::Label(row.then_skip(Columns::opt_text)?)
+            }
+            Self::Tags => Group::Tags(row.then_skip(Columns::json)?),
+            Self::Provider => Group::Provider(row.then_skip(Columns::text)?),
+            Self::Endpoint => Group::Endpoint(row.then_skip(Columns::name)?),
+        })
+    }
+}
+
+impl Every {
+    /// Buckets that stretches of this length are made of, the largest first.
+    const fn sources(self) -> &'static [Size] {
+        match self {
+            Self::Whole | Self::Month => &[Size::Month, Size::Day, Size::QuarterHour],
+            Self::Day | Self::Week => &[Size::Day, Size::QuarterHour],
+            Self::QuarterHour | Self::Hour => &[Size::QuarterHour],
+        }
+    }
+
+    /// First second of the stretch that a bucket is in. 1970 began on a Thursday, the fourth day of its week.
+    fn sql(self) -> String {
+        match self {
+            Self::Whole => "NULL".to_owned(),
+            Self::QuarterHour => "s.start".to_owned(),
+            Self::Hour => format!("s.start - s.start % {HOUR_SECS}"),
+            Self::Day => format!("s.start - s.start % {DAY_SECS}"),
+            Self::Week => format!("s.start - (s.start + {}) % {}", 3 * DAY_SECS, 7 * DAY_SECS),
+            Self::Month => "unixepoch(s.start, 'unixepoch', 'start of month')".to_owned(),
+        }
+    }
+}
+
+type Row = (Option<Timestamp>, Group, Sums);
+
+fn read(row: &mut Columns<'_>, group_by: GroupBy) -> Result<Row, ReadModelError> {
+    let start = row.get::<Option<i64>>()?.map(from_secs);
+    let group = group_by.read(row)?;
+    Ok((start, group, Sums { counts: row.ints()?, units: row.ints()? }))
+}

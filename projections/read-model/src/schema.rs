@@ -1,0 +1,257 @@
+//! The tables. All are strict and none has a REAL column: a sum that no longer fits is an error.
+//!
+//! Times are microseconds since 1970, except `start` and `minute`, which are seconds and minutes. Amounts
+//! are nano-dollars. Ids of UUIDs and digests are blobs. `…_no` numbers are given in the order of the log
+//! and kept short because big tables repeat them.
+//!
+//! [`VERSION`] goes up whenever a table changes, and whenever applying the same events writes something
+//! else; a file of another version is rebuilt. A test with a fixed history forces this.
+
+use std::sync::LazyLock;
+
+use crate::sums::{UNITS, sum_columns};
+
+/// Marks a file as a read model: `NmRM`.
+pub(crate) const APPLICATION_ID: i32 = 0x4e6d_524d;
+
+/// Version of the tables and of what is written into them.
+pub(crate) const VERSION: i32 = 1;
+
+/// A table with the order in which its content is compared.
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    /// What its columns are; the units and sums of `{units}` and `{sums}` are filled in.
+    columns: &'static str,
+    options: &'static str,
+    indexes: &'static [&'static str],
+    pub(crate) order: &'static str,
+    /// Follows from the log. What does not is left out of comparisons.
+    pub(crate) from_log: bool,
+}
+
+const PLAIN: &str = "STRICT";
+const BY_KEY: &str = "STRICT, WITHOUT ROWID";
+
+pub(crate) const TABLES: &[Table] = &[
+    // The last event that was applied.
+    Table {
+        name: "meta",
+        columns: "id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL,
+            recorded_at INTEGER NOT NULL, hash BLOB NOT NULL",
+        options: PLAIN,
+        indexes: &[],
+        order: "id",
+        from_log: true,
+    },
+    // Last revision of each stream that is neither a key's nor an org's.
+    Table {
+        name: "heads",
+        columns: "stream TEXT PRIMARY KEY, revision INTEGER NOT NULL",
+        options: BY_KEY,
+        indexes: &[],
+        order: "stream",
+        from_log: true,
+    },
+    // The last position that was recorded in each minute or before it.
+    Table {
+        name: "times",
+        columns: "minute INTEGER PRIMARY KEY, position INTEGER NOT NULL",
+        options: PLAIN,
+        indexes: &[],
+        order: "minute",
+        from_log: true,
+    },
+    Table {
+        name: "orgs",
+        columns: "org_no INTEGER PRIMARY KEY, org_id BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
+            standing TEXT NOT NULL, limits TEXT NOT NULL, created_at INTEGER NOT NULL,
+            created_position INTEGER NOT NULL, revision INTEGER NOT NULL, changed_at INTEGER NOT NULL",
+        options: PLAIN,
+        indexes: &[],
+        order: "org_no",
+        from_log: true,
+    },
+    // The directory: what changes rarely. What changes with every call is in key_totals.
+    Table {
+        name: "keys",
+        columns: "key_no INTEGER PRIMARY KEY, key_id TEXT NOT NULL UNIQUE, org_id BLOB NOT NULL,
+            status TEXT NOT NULL, name TEXT NOT NULL, app TEXT, job TEXT, env TEXT, cost_centre TEXT,
+            tags TEXT NOT NULL, labels_revision INTEGER NOT NULL, limits TEXT NOT NULL,
+            expires_at INTEGER, secret_version INTEGER NOT NULL, last_four TEXT NOT NULL,
+            created_at INTEGER NOT NULL, created_position INTEGER NOT NULL, changed_at INTEGER NOT NULL",
+        options: PLAIN,
+        indexes: &["keys_by_org ON keys (org_id, key_no)"],
+        order: "key_no",
+        from_log: true,
+    },
+    Table {
+        name: "key_totals",
+        columns: "key_no INTEGER PRIMARY KEY, revision INTEGER NOT NULL, recorded_at INTEGER NOT NULL,
+            last_used_at INTEGER, calls INTEGER NOT NULL, spend INTEGER NOT NULL,
+            open_calls INTEGER NOT NULL, held INTEGER NOT NULL",
+        options: PLAIN,
+        indexes: &[],
+        order: "key_no",
+        from_log: true,
+    },
+    Table {
+        name: "key_secrets",
+        columns: "key_no INTEGER NOT NULL, version INTEGER NOT NULL, last_four TEXT NOT NULL,
+            created_at INTEGER NOT NULL, valid_until INTEGER, leaked INTEGER NOT NULL,
+            PRIMARY KEY (key_no, version)",
+        options: BY_KEY,
+        indexes: &["key_secrets_by_last_four ON key_secrets (last_four)"],
+        order: "key_no, version",
+        from_log: true,
+    },
+    Table {
+        name: "label_revisions",
+        columns: "key_no INTEGER NOT NULL, revision INTEGER NOT NULL, set_at INTEGER NOT NULL,
+            name TEXT NOT NULL, app TEXT, job TEXT, env TEXT, cost_centre TEXT, tags TEXT NOT NULL,
+            PRIMARY KEY (key_no, revision)",
+        options: BY_KEY,
+        indexes: &[],
+        order: "key_no, revision",
+        from_log: true,
+    },
+    // Where a call goes: route at the gateway, provider, model's name there.
+    Table {
+        name: "routes",
+        columns: "route_no INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, provider TEXT NOT NULL,
+            model TEXT NOT NULL, UNIQUE (endpoint, provider, model)",
+        options: PLAIN,
+        indexes: &[],
+        order: "route_no",
+        from_log: true,
+    },
+    // Starts of nodes that authorised a call.
+    Table {
+        name: "boots",
+        columns: "boot_no INTEGER PRIMARY KEY, boot_id BLOB NOT NULL UNIQUE, node TEXT NOT NULL",
+        options: PLAIN,
+        indexes: &[],
+        order: "boot_no",
+        from_log: true,
+    },
+    // Calls that have not ended. Small, so that it needs no further index: it is scanned.
+    Table {
+        name: "open_calls",
+        columns: "key_no INTEGER NOT NULL, call_id BLOB NOT NULL, authorized_revision INTEGER NOT NULL,
+            authorized_position INTEGER NOT NULL, authorized_at INTEGER NOT NULL,
+            boot_no INTEGER NOT NULL, deadline INTEGER NOT NULL, hold INTEGER NOT NULL,
+            route_no INTEGER NOT NULL, labels_revision INTEGER NOT NULL, asked_model TEXT,
+            streams INTEGER NOT NULL, claims TEXT, PRIMARY KEY (key_no, call_id)",
+        options: BY_KEY,
+        indexes: &[],
+        order: "key_no, call_id",
+        from_log: true,
+    },
+    // Calls that have ended. asked_model is NULL where it is the route's model.
+    Table {
+        name: "calls",
+        columns: "key_no INTEGER NOT NULL, authorized_revision INTEGER NOT NULL, call_id BLOB NOT NULL,
+            authorized_position INTEGER NOT NULL, authorized_at INTEGER NOT NULL, hold INTEGER NOT NULL,
+            route_no INTEGER NOT NULL, labels_revision INTEGER NOT NULL, asked_model TEXT,
+            streams INTEGER NOT NULL, claims TEXT, ended_revision INTEGER NOT NULL,
+            ended_position INTEGER NOT NULL, ended_at INTEGER NOT NULL, outcome INTEGER NOT NULL,
+            cost INTEGER NOT NULL, status INTEGER, first_byte_ms INTEGER, duration_ms INTEGER,
+            over_hold INTEGER NOT NULL, corrected_revision INTEGER, {units},
+            PRIMARY KEY (key_no, authorized_revision)",
+        options: BY_KEY,
+        indexes: &["calls_by_id ON calls (call_id)"],
+        order: "key_no, authorized_revision",
+        from_log: true,
+    },
+    // Ended calls by what their callers claim they were for; '' stands for all further claims of the month.
+    Table {
+        name: "claims",
+        columns: "key_no INTEGER NOT NULL, month INTEGER NOT NULL, claim TEXT NOT NULL,
+            calls INTEGER NOT NULL, cost INTEGER NOT NULL, PRIMARY KEY (key_no, month, claim)",
+        options: BY_KEY,
+        indexes: &[],
+        order: "key_no, month, claim",
+        from_log: true,
+    },
+    // Ended calls by quarter-hour, day and month of their authorisation.
+    Table {
+        name: "rollups",
+        columns: "size INTEGER NOT NULL, start INTEGER NOT NULL, key_no INTEGER NOT NULL,
+            labels_revision INTEGER NOT NULL, route_no INTEGER NOT NULL, {sums},
+            PRIMARY KEY (size, start, key_no, labels_revision, route_no)",
+        options: BY_KEY,
+        indexes: &["rollups_by_key ON rollups (key_no, size, start)"],
+        order: "size, start, key_no, labels_revision, route_no",
+        from_log: true,
+    },
+    // Refusals by minute and day; key_no 0 stands for strings that are no key of ours.
+    Table {
+        name: "refusals",
+        columns: "size INTEGER NOT NULL, start INTEGER NOT NULL, key_no INTEGER NOT NULL,
+            code TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (size, start, key_no, code)",
+        options: BY_KEY,
+        indexes: &["refusals_by_key ON refusals (key_no, size, start)"],
+        order: "size, start, key_no, code",
+        from_log: true,
+    },
+    Table {
+        name: "price_cards",
+        columns: "card_no INTEGER PRIMARY KEY, card_id BLOB NOT NULL UNIQUE, provider TEXT NOT NULL,
+            model TEXT NOT NULL, card TEXT NOT NULL, published_at INTEGER NOT NULL,
+            published_position INTEGER NOT NULL",
+        options: PLAIN,
+        indexes: &[],
+        order: "card_no",
+        from_log: true,
+    },
+    Table {
+        name: "nodes",
+        columns: "node TEXT PRIMARY KEY, boot_id BLOB NOT NULL, program TEXT NOT NULL,
+            started_at INTEGER NOT NULL, stopped_at INTEGER",
+        options: BY_KEY,
+        indexes: &[],
+        order: "node",
+        from_log: true,
+    },
+    Table {
+        name: "peppers",
+        columns: "pepper TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, added_at INTEGER NOT NULL",
+        options: BY_KEY,
+        indexes: &[],
+        order: "pepper",
+        from_log: true,
+    },
+    Table {
+        name: "master_keys",
+        columns: "master_key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, replaces TEXT,
+            installed_at INTEGER NOT NULL",
+        options: BY_KEY,
+        indexes: &[],
+        order: "master_key",
+        from_log: true,
+    },
+    // Folds of keys, put here by the caller for quick starts. May lag or be missing.
+    Table {
+        name: "snapshots",
+        columns: "key_id TEXT PRIMARY KEY, fold_version INTEGER NOT NULL, revision INTEGER NOT NULL,
+            head_hash BLOB NOT NULL, recorded_at INTEGER NOT NULL, state BLOB NOT NULL",
+        options: BY_KEY,
+        indexes: &[],
+        order: "key_id",
+        from_log: false,
+    },
+];
+
+/// Statements that create every table, in order.
+pub(crate) static CREATE: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let columns_of = |names: &mut dyn Iterator<Item = &str>| {
+        names.map(|name| format!("{name} INTEGER NOT NULL")).collect::<Vec<_>>().join(", ")
+    };
+    let units = columns_of(&mut UNITS.into_iter());
+    let sums = columns_of(&mut sum_columns());
+    let table = |table: &Table| {
+        let columns = table.columns.replace("{units}", &units).replace("{sums}", &sums);
+        let create = format!("CREATE TABLE {} ({columns}) {}", table.name, table.options);
+        std::iter::once(create).chain(table.indexes.iter().map(|index| format!("CREATE INDEX {index}")))
+    };
+    TABLES.iter().flat_map(|t| table(t).collect::<Vec<_>>()).collect()
+});

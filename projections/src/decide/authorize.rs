@@ -1,0 +1,344 @@
+//! May this key make this call? The guards stand in the order in which they are checked.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use nemo_events::key::{CallAuthorized, Client, Hold};
+use nemo_events::limits::{Budget, Endpoint, KeyLimits, WhenShort, WindowKind};
+use nemo_events::price::PriceCard;
+use nemo_events::{CallId, Digest, KeyEvent, Nanos, PepperId, PriceCardId, RequestId, Timestamp};
+
+use super::KeyCommand;
+use crate::budget::window_end;
+use crate::hold::{Ask, hold, largest_output_alone, largest_output_limit};
+use crate::key::{HoldTokens, Status};
+use crate::org::Standing;
+use crate::refusal::{BudgetShort, PriceRefusal};
+use crate::{KeyState, Refusal};
+
+/// Output limit that a request without one gets, unless the key says otherwise.
+const DEFAULT_OUTPUT_TOKENS: u64 = 4_096;
+const DEFAULT_REASONING_OUTPUT_TOKENS: u64 = 16_384;
+/// Below this a limit that the budget dictates would cut most answers short: refused instead.
+const LEAST_OUTPUT_TOKENS: u64 = 1_024;
+const LEAST_REASONING_OUTPUT_TOKENS: u64 = 8_192;
+
+/// The digests of a presented key under every pepper in use.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PresentedSecret {
+    /// One digest for each pepper.
+    pub digests: Vec<(PepperId, Digest)>,
+}
+
+impl std::fmt::Debug for PresentedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PresentedSecret(…)")
+    }
+}
+
+/// A model at a provider, with its price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Priced {
+    /// The provider.
+    pub provider: String,
+    /// The model's name there.
+    pub provider_model: String,
+    /// The card's name.
+    pub card_id: PriceCardId,
+    /// The card.
+    pub card: Arc<PriceCard>,
+}
+
+/// Asks for one call.
+#[derive(Debug, Clone)]
+pub struct Authorize {
+    /// The call.
+    pub call: CallId,
+    /// The request that it serves.
+    pub request: RequestId,
+    /// Which attempt at the request it is, from 1.
+    pub attempt: u32,
+    /// What the caller presented.
+    pub presented: PresentedSecret,
+    /// Whether the key's org may be used, as this node knows it.
+    pub org: Standing,
+    /// Where the call comes from.
+    pub address: IpAddr,
+    /// What is recorded of the caller.
+    pub client: Client,
+    /// The route.
+    pub endpoint: Endpoint,
+    /// The model as the caller named it.
+    pub model: String,
+    /// The model's price, or why there is none.
+    pub priced: Result<Priced, PriceRefusal>,
+    /// What is asked for.
+    pub ask: Ask,
+    /// How long the call may take, in seconds.
+    pub deadline_secs: u32,
+    /// Claims of the caller, checked for number and length before.
+    pub tags: Vec<String>,
+    /// The answer streams.
+    pub streams: bool,
+    /// The provider runs tools or the like, so that output is hidden even for a plain model.
+    pub hidden_output: bool,
+    /// HMAC of the idempotency key.
+    pub idempotency_key: Option<Digest>,
+    /// HMAC of the body, with an idempotency key.
+    pub body: Option<Digest>,
+}
+
+impl KeyCommand for Authorize {
+    fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        let key = state.ok_or(Refusal::InvalidKey)?;
+        if key.knows_call(self.call) {
+            return Ok(Vec::new());
+        }
+        let secret_version = authenticate(key, &self.presented, self.org, now)?;
+        self.guard_scope(&key.limits)?;
+        let priced = self.priced.as_ref().map_err(|why| Refusal::Price(why.clone()))?;
+        self.guard_flag(key, priced)?;
+        let granted = grant(key, &priced.card, &self.ask, now)?;
+        let event = CallAuthorized {
+            call: self.call,
+            request: self.request,
+            attempt: self.attempt,
+            secret_version,
+            endpoint: self.endpoint,
+            model: self.model.clone(),
+            provider: priced.provider.clone(),
+            provider_model: priced.provider_model.clone(),
+            price_card: priced.card_id,
+            hold: granted.hold,
+            output_limit: granted.output_limit,
+            output_limit_set: self.ask.output_limit != Some(granted.output_limit),
+            deadline: now.plus_secs(i64::from(self.deadline_secs)),
+            labels_revision: key.labels_revision,
+            client: self.client.clone(),
+            tags: self.tags.clone(),
+            streams: self.streams,
+            hidden_output: self.hidden_output || priced.card.reasoning || self.ask.choices > 1,
+            idempotency_key: self.idempotency_key,
+            body: self.body,
+        };
+        Ok(vec![event.into()])
+    }
+}
+
+impl Authorize {
+    fn guard_scope(&self, limits: &KeyLimits) -> Result<(), Refusal> {
+        let address = self.address.to_canonical();
+        if limits.addresses.as_ref().is_some_and(|nets| !nets.iter().any(|net| net.contains(&address))) {
+            return Err(Refusal::AddressNotAllowed);
+        }
+        if limits.endpoints.as_ref().is_some_and(|allowed| !allowed.contains(&self.endpoint)) {
+            return Err(Refusal::EndpointNotAllowed(self.endpoint));
+        }
+        if limits
+            .models
+            .as_ref()
+            .is_some_and(|allowed| !allowed.iter().any(|p| model_matches(p, &self.model)))
+        {
+            return Err(Refusal::ModelNotAllowed(self.model.clone()));
+        }
+        Ok(())
+    }
+
+    fn guard_flag(&self, key: &KeyState, priced: &Priced) -> Result<(), Refusal> {
+        let flagged = key
+            .flagged_models
+            .iter()
+            .any(|(provider, model)| *provider == priced.provider && *model == priced.provider_model);
+        if flagged { Err(Refusal::ModelFlagged(self.model.clone())) } else { Ok(()) }
+    }
+}
+
+/// Finds the version of the presented secret and checks that the key may be used at all. Named
+/// refusals come only once the secret matched.
+///
+/// # Errors
+/// The refusal, by name.
+pub fn authenticate(
+    key: &KeyState,
+    presented: &PresentedSecret,
+    org: Standing,
+    now: Timestamp,
+) -> Result<u32, Refusal> {
+    let same = |s: &crate::key::SecretState| {
+        presented
+            .digests
+            .iter()
+            .any(|(pepper, digest)| *pepper == s.secret.pepper && *digest == s.secret.digest)
+    };
+    let secret = key.secrets.iter().find(|s| same(s)).ok_or(Refusal::InvalidKey)?;
+    match key.status {
+        Status::Revoked => return Err(Refusal::Revoked),
+        Status::Blocked => return Err(Refusal::Blocked),
+        Status::Active => {}
+    }
+    match org {
+        Standing::Suspended => return Err(Refusal::OrgSuspended),
+        Standing::Archived => return Err(Refusal::OrgArchived),
+        Standing::Active => {}
+    }
+    if secret.valid_until.is_some_and(|until| now >= until) {
+        return Err(Refusal::SecretRotated);
+    }
+    if key.limits.expires_at.is_some_and(|expiry| now >= expiry) {
+        return Err(Refusal::Expired);
+    }
+    Ok(secret.secret.version)
+}
+
+/// Whether a model's name matches a pattern in which `*` stands for any run of characters.
+#[must_use]
+pub fn model_matches(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(found) = name.find(part) else { return false };
+        name = name.get(found.saturating_add(part.len())..).unwrap_or_default();
+    }
+    name.ends_with(last)
+}
+
+/// What a call is given: its output limit and its hold.
+struct Granted {
+    output_limit: u64,
+    hold: Hold,
+}
+
+fn grant(key: &KeyState, card: &PriceCard, ask: &Ask, now: Timestamp) -> Result<Granted, Refusal> {
+    if let Some(asked) = ask.output_limit.filter(|asked| *asked > card.max_output_tokens) {
+        return Err(Refusal::OutputLimitTooHigh { asked, model_max: card.max_output_tokens });
+    }
+    let output_limit = match ask.output_limit {
+        None => least_default(key, card, ask, now),
+        Some(asked) if key.limits.when_short == WhenShort::Clamp => clamped(key, card, ask, asked, now),
+        Some(asked) => asked,
+    };
+    let granted = Granted { output_limit, hold: checked_hold(card, ask, output_limit)? };
+    guard_size(&key.limits, &granted.hold)?;
+    guard_rates(key, &granted.hold, now)?;
+    guard_budgets(key, card, ask, &granted, now)?;
+    if key.windows.has_room(now, granted.hold.amount) { Ok(granted) } else { Err(out_of_range()) }
+}
+
+fn default_output_limit(limits: &KeyLimits, card: &PriceCard) -> u64 {
+    let (chosen, plain) = if card.reasoning {
+        (limits.default_reasoning_output_tokens, DEFAULT_REASONING_OUTPUT_TOKENS)
+    } else {
+        (limits.default_output_tokens, DEFAULT_OUTPUT_TOKENS)
+    };
+    chosen.map_or(plain, u64::from).min(card.max_output_tokens)
+}
+
+fn checked_hold(card: &PriceCard, ask: &Ask, output_limit: u64) -> Result<Hold, Refusal> {
+    hold(card, ask, output_limit).map_err(|_| out_of_range())
+}
+
+fn out_of_range() -> Refusal {
+    Refusal::Price(PriceRefusal::NotPriceable("the call's cost is out of range".to_owned()))
+}
+
+/// The limit for a request without one: the least of model's maximum, key's default and what a
+/// quarter of what is free pays for; but no lower than is useful, and then the budgets refuse it.
+fn least_default(key: &KeyState, card: &PriceCard, ask: &Ask, now: Timestamp) -> u64 {
+    let wanted = default_output_limit(&key.limits, card);
+    let least = if card.reasoning { LEAST_REASONING_OUTPUT_TOKENS } else { LEAST_OUTPUT_TOKENS };
+    let quarters = key.limits.budgets.iter().map(|budget| a_quarter_pays(card, ask, free(key, budget, now)));
+    quarters.fold(wanted, u64::min).max(least.min(wanted))
+}
+
+/// The largest output limit whose output alone costs at most a quarter of an amount.
+fn a_quarter_pays(card: &PriceCard, ask: &Ask, amount: Nanos) -> u64 {
+    let quarter = Nanos::from_nanos(amount.as_nanos().checked_div(4).unwrap_or_default());
+    largest_output_alone(card, ask, quarter)
+}
+
+/// Lowers an explicit output limit to what every budget has free, if at least one token fits.
+fn clamped(key: &KeyState, card: &PriceCard, ask: &Ask, asked: u64, now: Timestamp) -> u64 {
+    fitting_output_limit(key, card, ask, now).map_or(asked, |fits| fits.min(asked))
+}
+
+/// The largest output limit whose hold fits every budget and the key's limit for one call; at least 1.
+fn fitting_output_limit(key: &KeyState, card: &PriceCard, ask: &Ask, now: Timestamp) -> Option<u64> {
+    let amounts =
+        key.limits.budgets.iter().map(|budget| free(key, budget, now)).chain(key.limits.max_call_cost);
+    let limits = amounts.map(|amount| largest_output_limit(card, ask, amount).unwrap_or_default());
+    limits.fold(Some(card.max_output_tokens), |least, fits| least.map(|l| l.min(fits))).filter(|l| *l > 0)
+}
+
+fn guard_size(limits: &KeyLimits, hold: &Hold) -> Result<(), Refusal> {
+    match limits.max_call_cost {
+        Some(limit) if hold.amount > limit => Err(Refusal::CallTooDear { needed: hold.amount, limit }),
+        _ => Ok(()),
+    }
+}
+
+fn guard_rates(key: &KeyState, hold: &Hold, now: Timestamp) -> Result<(), Refusal> {
+    let limits = &key.limits;
+    if let Some(limit) = limits.concurrent_calls
+        && u64::try_from(key.open_calls.len()).unwrap_or(u64::MAX) >= u64::from(limit)
+    {
+        return Err(Refusal::Concurrency { limit });
+    }
+    if let Some(limit) = limits.requests_per_minute {
+        let admitted = key.request_rate.admits(u64::from(limit), 1, now);
+        admitted.map_err(|retry_after_micros| Refusal::RequestRate { limit, retry_after_micros })?;
+    }
+    if let Some(limit) = limits.tokens_per_minute {
+        let needed = hold.tokens();
+        if needed > limit {
+            return Err(Refusal::TokensAboveRate { needed, limit });
+        }
+        let admitted = key.token_rate.admits(limit, needed, now);
+        admitted.map_err(|retry_after_micros| Refusal::TokenRate { limit, retry_after_micros })?;
+    }
+    Ok(())
+}
+
+/// Checks every budget, in the order of [`WindowKind::ALL`]. A call that one budget can never take
+/// is told so, even where another is merely held.
+fn guard_budgets(
+    key: &KeyState,
+    card: &PriceCard,
+    ask: &Ask,
+    granted: &Granted,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let takes = |amount: Nanos| {
+        let quarter_keeps = || granted.output_limit <= a_quarter_pays(card, ask, amount);
+        granted.hold.amount <= amount && (ask.output_limit.is_some() || quarter_keeps())
+    };
+    let budgets = WindowKind::ALL.iter().filter_map(|k| key.limits.budgets.iter().find(|b| b.window == *k));
+    let mut held = None;
+    for budget in budgets.filter(|budget| !takes(free(key, budget, now))) {
+        let window = key.windows.at(budget.window, now);
+        let short = BudgetShort {
+            window: budget.window,
+            limit: budget.limit,
+            settled: window.settled,
+            held: window.held,
+            needed: granted.hold.amount,
+            resets_at: window_end(budget.window, window.start),
+            output_limit_that_fits: fitting_output_limit(key, card, ask, now),
+        };
+        let unheld = budget.limit.checked_sub(window.settled).is_some_and(takes);
+        if window.open == 0 || !unheld {
+            return Err(Refusal::BudgetExceeded(short));
+        }
+        held.get_or_insert(Refusal::BudgetHeld(short));
+    }
+    held.map_or(Ok(()), Err)
+}
+
+/// What a budget has left: its limit less what settled and what is held. Below zero where the limit
+/// was lowered or a provider reported too much: then not even a call without a cost fits.
+fn free(key: &KeyState, budget: &Budget, now: Timestamp) -> Nanos {
+    let window = key.windows.at(budget.window, now);
+    let used = window.settled.checked_add(window.held).unwrap_or(Nanos::MAX);
+    budget.limit.checked_sub(used).unwrap_or(Nanos::from_nanos(i64::MIN))
+}

@@ -1,0 +1,39 @@
+//! Decisions: one file per command. Each takes the state, the command and the time, and returns the
+//! events that follow, or a named refusal. An empty list means: what was wanted is so already.
+
+mod authorize;
+mod correct;
+mod end;
+mod manage;
+mod org;
+
+pub use authorize::{Authorize, PresentedSecret, Priced, authenticate, model_matches};
+pub use correct::Correct;
+pub use end::{Forfeit, ForfeitCharge, Forfeiter, Settle, Void};
+pub use manage::{
+    Block, ClearModel, Create, RecordRefusals, Relabel, RenewDigest, RetireSecret, Revoke, Rotate, SetLimits,
+    Unblock, validate_labels, validate_limits,
+};
+pub use org::{ArchiveOrg, CreateOrg, RenameOrg, ResumeOrg, SetOrgLimits, SuspendOrg};
+
+use nemo_events::{KeyEvent, OrgEvent, Timestamp};
+
+use crate::{KeyState, OrgState, Refusal};
+
+/// Something that may be asked of a key.
+pub trait KeyCommand {
+    /// What follows from it.
+    ///
+    /// # Errors
+    /// The refusal, by name.
+    fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal>;
+}
+
+/// Something that may be asked of an org.
+pub trait OrgCommand {
+    /// What follows from it.
+    ///
+    /// # Errors
+    /// The refusal, by name.
+    fn decide(&self, state: Option<&OrgState>, now: Timestamp) -> Result<Vec<OrgEvent>, Refusal>;
+}

@@ -1,0 +1,179 @@
+//! The holder of the master key, as management routes take it.
+//!
+//! A [`Manager`] comes into being here and nowhere else, from a master key that was verified. No
+//! virtual key leads to one, and none leads to a virtual key or to a [`Caller`](super::caller::Caller):
+//! the two types share nothing. The master key never works from a browser, where scripts, extensions
+//! and other sites could use it or carry it off.
+//!
+//! ```compile_fail,E0451
+//! use nemo::auth::manager::Manager;
+//! fn forge(id: nemo_events::MasterKeyId) -> Manager {
+//!     Manager { master_key: id }
+//! }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use nemo::auth::{caller::Caller, manager::Manager};
+//! fn promote(caller: Caller) -> Manager {
+//!     caller.into()
+//! }
+//! ```
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, ORIGIN};
+use actix_web::{FromRequest, HttpRequest, web};
+use nemo_events::{Actor, MasterKeyId, RequestId};
+
+use super::pepper::MasterKeys;
+use super::token::Presented;
+use crate::app::App;
+use crate::error::{Failure, FailureReply};
+use crate::ledger::Context;
+
+/// Headers that browsers add by themselves and programs do not. `sec-fetch-mode` is none of them:
+/// Node's `fetch` sends it.
+const BROWSER_MARKS: [HeaderName; 4] = [
+    ORIGIN,
+    COOKIE,
+    HeaderName::from_static("sec-fetch-site"),
+    HeaderName::from_static("sec-fetch-dest"),
+];
+
+/// Somebody who may manage. Cannot make an inference call.
+#[derive(Debug)]
+pub struct Manager {
+    master_key: MasterKeyId,
+}
+
+impl Manager {
+    /// On whose behalf a command is executed.
+    #[must_use]
+    pub fn context(&self, request: Option<RequestId>) -> Context {
+        Context { actor: Actor::MasterKey { id: self.master_key.clone() }, request, call: None }
+    }
+}
+
+impl FromRequest for Manager {
+    type Error = FailureReply;
+    type Future = Ready<Result<Self, FailureReply>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let keys = request.app_data::<web::Data<App>>().map(|app| app.secrets.master_keys());
+        let manager = keys.ok_or_else(Failure::internal).and_then(|keys| authenticate(request.headers(), keys));
+        ready(manager.map_err(|failure| FailureReply::to(request, failure)))
+    }
+}
+
+fn authenticate(headers: &HeaderMap, keys: &MasterKeys) -> Result<Manager, Failure> {
+    let text = presented_text(headers)?;
+    // Before the key is looked at, so that a page in a browser cannot even try keys out.
+    if BROWSER_MARKS.iter().any(|mark| headers.contains_key(mark)) {
+        return Err(browser_not_allowed());
+    }
+    match Presented::classify(text) {
+        Presented::Virtual(_) => Err(Failure::virtual_key_not_allowed()),
+        Presented::Neither => Err(invalid_master_key()),
+        Presented::Master(key) => {
+            let master_key = keys.verify(&key).ok_or_else(invalid_master_key)?;
+            Ok(Manager { master_key })
+        }
+    }
+}
+
+/// The one key in `Authorization`. `x-api-key`, cookies and the URL are never looked at.
+fn presented_text(headers: &HeaderMap) -> Result<&str, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION);
+    let value = values.next().ok_or_else(missing_master_key)?;
+    if values.next().is_some() {
+        return Err(invalid_master_key());
+    }
+    let value = value.to_str().map_err(|_| invalid_master_key())?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(missing_master_key());
+    }
+    Ok(token)
+}
+
+fn missing_master_key() -> Failure {
+    let why = "No key was sent. Management takes the master key as `Authorization: Bearer mk-nemo-…`.";
+    Failure::new(StatusCode::UNAUTHORIZED, "missing_api_key", why)
+}
+
+fn invalid_master_key() -> Failure {
+    let why = "This is not the master key of this gateway.";
+    Failure::new(StatusCode::UNAUTHORIZED, "invalid_api_key", why)
+}
+
+fn browser_not_allowed() -> Failure {
+    let why = "The master key does not work from a browser (the request carries `Origin`, `Cookie`, \
+               `Sec-Fetch-Site` or `Sec-Fetch-Dest`). Use it from a program on a machine that you trust.";
+    Failure::new(StatusCode::FORBIDDEN, "browser_not_allowed", why)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
+    use actix_web::http::header::HeaderValue;
+
+    use super::super::pepper::MasterKeyVerifier;
+    use super::super::token::{MasterKeyText, VirtualKeyText};
+    use super::*;
+
+    /// The outcome of a request with the master key (or whatever `text` is) and another header.
+    fn outcome(text: &str, other: Option<&'static str>) -> Result<MasterKeyId, &'static str> {
+        let master = MasterKeyText::generate().unwrap();
+        let keys = MasterKeys::new(MasterKeyVerifier::of(&master), Vec::new()).unwrap();
+        let text = text.replace("MASTER", master.expose_secret());
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(&text).unwrap());
+        if let Some(name) = other {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+        }
+        let manager = authenticate(&headers, &keys).map_err(|failure| failure.code)?;
+        assert_eq!(&manager.master_key, master.id());
+        Ok(manager.master_key)
+    }
+
+    #[test]
+    fn the_master_key_makes_a_manager() {
+        assert!(outcome("Bearer MASTER", None).is_ok());
+        assert!(outcome("bearer  MASTER ", None).is_ok());
+        assert!(outcome("Bearer MASTER", Some("sec-fetch-mode")).is_ok(), "Node's fetch sends it");
+    }
+
+    #[test]
+    fn no_browser_can_use_the_master_key() {
+        for mark in ["origin", "cookie", "sec-fetch-site", "sec-fetch-dest"] {
+            assert_eq!(outcome("Bearer MASTER", Some(mark)), Err("browser_not_allowed"), "{mark}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_makes_a_manager() {
+        let virtual_key = VirtualKeyText::generate().unwrap();
+        let another = MasterKeyText::generate().unwrap();
+        let of = |text: &str| outcome(&format!("Bearer {text}"), None);
+        assert_eq!(of(virtual_key.expose_secret()), Err("virtual_key_not_allowed"));
+        assert_eq!(of(another.expose_secret()), Err("invalid_api_key"));
+        assert_eq!(of("rubbish"), Err("invalid_api_key"));
+        assert_eq!(of(""), Err("missing_api_key"));
+        assert_eq!(outcome("Basic MASTER", None), Err("missing_api_key"));
+        assert_eq!(outcome("MASTER", None), Err("missing_api_key"));
+    }
+
+    #[test]
+    fn a_key_elsewhere_than_in_one_authorization_header_is_not_looked_at() {
+        let keys = MasterKeys::new(MasterKeyVerifier::of(&MasterKeyText::generate().unwrap()), Vec::new()).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static("x-api-key"), HeaderValue::from_static("x"));
+        assert_eq!(authenticate(&headers, &keys).unwrap_err().code, "missing_api_key");
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer a"));
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer b"));
+        assert_eq!(authenticate(&headers, &keys).unwrap_err().code, "invalid_api_key");
+    }
+}

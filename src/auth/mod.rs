@@ -1,0 +1,15 @@
+//! Who is asking: key texts, their digests, and the two extractors that routes take.
+//!
+//! A [`Caller`](caller::Caller) holds a virtual key and can only make calls; a
+//! [`Manager`](manager::Manager) holds the master key and can only manage. Neither can be made from
+//! the other, nor outside of this module.
+
+pub mod address;
+pub mod caller;
+pub mod manager;
+pub mod misses;
+pub mod pepper;
+pub mod provider_key;
+pub mod secret_files;
+pub mod secrets;
+pub mod token;

@@ -1,0 +1,98 @@
+//! Tables for people: columns two spaces apart, no lines, ids never broken.
+
+use comfy_table::{CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets};
+
+use super::text::printable;
+use super::{Cell, Tone};
+use crate::cli::screen::Look;
+
+/// A table under its headings.
+#[must_use]
+pub fn with_headings(headings: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
+    let mut table = plain(rows, look);
+    table.set_header(headings.iter().map(comfy_table::Cell::new));
+    finished(table, rows)
+}
+
+/// Names and values, one pair to a line.
+#[must_use]
+pub fn of_pairs(pairs: &[(&str, Cell)], look: Look) -> String {
+    let name = |name: &str| Cell::Id(name.to_owned());
+    let rows: Vec<_> = pairs.iter().map(|(label, value)| vec![name(label), value.clone()]).collect();
+    finished(plain(&rows, look), &[])
+}
+
+fn plain(rows: &[Vec<Cell>], look: Look) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if !look.fitted {
+        table.force_no_tty();
+    }
+    for row in rows {
+        table.add_row(row.iter().map(|cell| dressed(cell, look)));
+    }
+    table
+}
+
+fn finished(mut table: Table, rows: &[Vec<Cell>]) -> String {
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        let mut cells = rows.iter().filter_map(|row| row.get(place));
+        if cells.any(Cell::is_number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        if rows.iter().filter_map(|row| row.get(place)).all(|cell| !matches!(cell, Cell::Text(_))) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table.trim_fmt() + "\n"
+}
+
+fn dressed(cell: &Cell, look: Look) -> comfy_table::Cell {
+    let dressed = comfy_table::Cell::new_owned(printable(&cell.shown()));
+    match cell {
+        Cell::Status(_, tone) if look.coloured => dressed.fg(match tone {
+            Tone::Good => Color::Green,
+            Tone::Warning => Color::Yellow,
+            Tone::Ended => Color::Grey,
+        }),
+        _ => dressed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nemo_events::Nanos;
+
+    use super::*;
+
+    #[test]
+    fn numbers_stand_right_and_texts_left() {
+        let row = |name: &str, nanos| vec![Cell::Id(name.into()), Cell::Total(Nanos::from_nanos(nanos))];
+        let rows = [
+            row("a", 1_000_000_000),
+            row("longer", 1_234_000_000_000),
+            vec![Cell::Id("c".into()), Cell::Nothing],
+        ];
+        let table = with_headings(&["Name", "Spent"], &rows, Look::PLAIN);
+        assert_eq!(table, "Name        Spent\na           $1.00\nlonger  $1,234.00\nc               –\n");
+    }
+
+    #[test]
+    fn a_text_cannot_drive_the_terminal() {
+        let rows = [vec![Cell::Text("a\x1b[31m\nb".into())]];
+        assert_eq!(with_headings(&["Name"], &rows, Look::PLAIN), "Name\na\u{fffd}[31m\u{fffd}b\n");
+    }
+
+    #[test]
+    fn a_status_is_a_word_and_a_dot_without_colour_off_a_terminal() {
+        let rows = [vec![Cell::Status("blocked".into(), Tone::Warning)]];
+        assert_eq!(with_headings(&["Status"], &rows, Look::PLAIN), "Status\n● blocked\n");
+    }
+
+    #[test]
+    fn pairs_stand_side_by_side() {
+        let pairs = [("Key", Cell::Id("key_1".into())), ("Created", Cell::Nothing)];
+        assert_eq!(of_pairs(&pairs, Look::PLAIN), "Key      key_1\nCreated  –\n");
+    }
+}

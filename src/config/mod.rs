@@ -1,0 +1,198 @@
+//! The configuration: one TOML file in which everything is optional, and environment variables over it.
+//!
+//! Each key is declared once (`server.rs`, `provider.rs`, `price.rs`) with its name, kind, default and meaning;
+//! how it is read, what is refused and the reference follow from that. Secrets never stand in it, only the
+//! places where they are found, and no error repeats a value. Nothing here is fetched or opened but the file.
+
+mod environment;
+mod error;
+mod kind;
+mod price;
+mod provider;
+mod read;
+mod reference;
+mod server;
+
+use std::fmt;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use self::environment::Environment;
+pub use self::error::{ConfigError, Hint, Place};
+pub use self::price::PriceEntry;
+pub use self::provider::{KeySource, ModelPattern, ProviderEntry};
+use self::read::{Section, Source};
+pub use self::reference::{KeyDoc, reference, reference_markdown};
+pub use self::server::{Calls, LogFormat, RecordClients, Server};
+
+/// Everything that an operator can set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The process, its addresses and its files.
+    pub server: Server,
+    /// Limits of calls.
+    pub calls: Calls,
+    /// Where calls go, in the order in which they are asked for a model.
+    pub providers: Vec<ProviderEntry>,
+    /// The operator's prices.
+    pub prices: Vec<PriceEntry>,
+    /// What the operator should know of how this came about.
+    pub notices: Vec<Notice>,
+}
+
+/// Something worth saying at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// No provider is configured, and this one's key was in the environment.
+    Found {
+        /// The provider.
+        provider: String,
+        /// The variable with its key.
+        variable: String,
+    },
+    /// There is no provider at all.
+    NoProvider,
+    /// Prices of a provider that nobody uses.
+    UnusedPrices {
+        /// Where they stand.
+        place: Place,
+        /// Whose they are.
+        provider: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Found { provider, variable } => {
+                write!(f, "no provider is configured; {provider} is used because {variable} is set")
+            }
+            Self::NoProvider => {
+                f.write_str(
+                    "no provider is configured, so no call can be made; set [[providers]] or one of ",
+                )?;
+                f.write_str(&provider::well_known_variables().collect::<Vec<_>>().join(", "))
+            }
+            Self::UnusedPrices { place, provider } => {
+                write!(f, "{place}: no provider uses the prices of {provider}")
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Loads the file, if any, with the environment's values over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the file cannot be read, and for everything that [`Self::from_toml`] refuses.
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Self::from_toml("", Path::new("no file"), environment) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::from_toml(&text, path, environment)
+    }
+
+    /// Reads a file's text. `path` is for messages only.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for what is no TOML, for unknown keys and variables, and for values that cannot be used.
+    pub fn from_toml(text: &str, path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let source = Source { path, text, environment };
+        let parsed = DeTable::parse(text).map_err(|error| syntax_error(&source, &error))?;
+        let table = parsed.get_ref();
+        Section::whole(&source, table, &["server", "calls", "providers", "prices"])?;
+        let (server_keys, calls_keys) = (Server::keys(), Calls::keys());
+        let server =
+            Server::checked(&Section::single(&source, "server", table.get("server"), &server_keys)?)?;
+        let calls = Calls::read(&Section::single(&source, "calls", table.get("calls"), &calls_keys)?)?;
+        let mut providers = read_providers(&source, table, &calls)?;
+        let prices = read_prices(&source, table)?;
+        let overrides = overrides(&[("server", &server_keys), ("calls", &calls_keys)]);
+        environment.only(&overrides, &key_variables(&providers))?;
+        let mut notices = Vec::new();
+        if providers.is_empty() {
+            providers = provider::found(environment, &calls);
+            notices = found(&providers);
+        }
+        notices.extend(unused(&prices, &providers));
+        Ok(Self { server, calls, providers, prices, notices })
+    }
+}
+
+fn overrides(sections: &[(&str, &[KeyDoc])]) -> Vec<String> {
+    let of = |(section, keys): &(&str, &[KeyDoc])| -> Vec<String> {
+        keys.iter().map(|known| Environment::variable(section, known.key)).collect()
+    };
+    sections.iter().flat_map(of).collect()
+}
+
+/// Only the place and the parser's message: its whole text would quote the line.
+fn syntax_error(source: &Source<'_>, error: &toml::de::Error) -> ConfigError {
+    let offset = error.span().map_or(0, |span| span.start);
+    ConfigError::Syntax { place: source.place(offset), message: error.message().to_owned() }
+}
+
+fn read_providers(
+    source: &Source<'_>,
+    table: &DeTable<'_>,
+    calls: &Calls,
+) -> Result<Vec<ProviderEntry>, ConfigError> {
+    let Some(value) = table.get("providers") else { return Ok(Vec::new()) };
+    let mut providers: Vec<ProviderEntry> = Vec::new();
+    for section in Section::repeated(source, "providers", value, &ProviderEntry::keys())? {
+        let entry = ProviderEntry::read(&section, calls)?;
+        if providers.iter().any(|other| other.name == entry.name) {
+            return Err(section.bad("name", "is the name of another provider too"));
+        }
+        providers.push(entry);
+    }
+    Ok(providers)
+}
+
+fn read_prices(source: &Source<'_>, table: &DeTable<'_>) -> Result<Vec<PriceEntry>, ConfigError> {
+    let Some(value) = table.get("prices") else { return Ok(Vec::new()) };
+    let mut prices: Vec<PriceEntry> = Vec::new();
+    for section in Section::repeated(source, "prices", value, &PriceEntry::keys())? {
+        let entry = PriceEntry::read(&section)?;
+        if prices.iter().any(|other| other.provider == entry.provider && other.model == entry.model) {
+            return Err(section.bad("model", "has another entry for this provider"));
+        }
+        prices.push(entry);
+    }
+    Ok(prices)
+}
+
+fn found(providers: &[ProviderEntry]) -> Vec<Notice> {
+    if providers.is_empty() {
+        return vec![Notice::NoProvider];
+    }
+    let notice = |entry: &ProviderEntry| {
+        let variable = key_variable(entry)?.to_owned();
+        Some(Notice::Found { provider: entry.name.clone(), variable })
+    };
+    providers.iter().filter_map(notice).collect()
+}
+
+fn key_variables(providers: &[ProviderEntry]) -> Vec<&str> {
+    providers.iter().filter_map(key_variable).collect()
+}
+
+fn key_variable(entry: &ProviderEntry) -> Option<&str> {
+    match &entry.key {
+        KeySource::Variable(name) => Some(name),
+        KeySource::File(_) | KeySource::None => None,
+    }
+}
+
+fn unused(prices: &[PriceEntry], providers: &[ProviderEntry]) -> Vec<Notice> {
+    let is_used = |price: &&PriceEntry| providers.iter().any(|entry| entry.catalogue == price.provider);
+    let notice = |price: &PriceEntry| Notice::UnusedPrices {
+        place: price.place.clone(),
+        provider: price.provider.clone(),
+    };
+    prices.iter().filter(|price| !is_used(price)).map(notice).collect()
+}
+
+#[cfg(test)]
+mod tests;

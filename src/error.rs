@@ -1,0 +1,450 @@
+//! The only mapping from what went wrong to HTTP: status, code, safe text, and whether to retry.
+//! Each code has its entry in `docs/errors.md`; a test checks that.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use nemo_projections::Refusal;
+use nemo_projections::refusal::{BudgetShort, PriceRefusal};
+use serde_json::json;
+
+use crate::ledger::ExecuteError;
+
+/// Tells the official SDKs not to try again.
+pub const SHOULD_RETRY: &str = "x-should-retry";
+
+/// In whose words an error is told: decided by the route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `/v1`, as OpenAI says it.
+    OpenAi,
+    /// `/v1/messages`, as Anthropic says it.
+    Anthropic,
+    /// Everything else: problem details, RFC 9457.
+    Problem,
+}
+
+impl Dialect {
+    /// The dialect of a path.
+    #[must_use]
+    pub fn of_path(path: &str) -> Self {
+        if path == "/v1/messages" || path.starts_with("/v1/messages/") {
+            Self::Anthropic
+        } else if path == "/v1" || path.starts_with("/v1/") {
+            Self::OpenAi
+        } else {
+            Self::Problem
+        }
+    }
+}
+
+/// What a caller is told when something did not work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The code: stable, in `errors.md`.
+    pub code: &'static str,
+    /// What is wrong and what to do; no secrets.
+    pub message: String,
+    /// The field or parameter that it is about.
+    pub param: Option<String>,
+    /// When a retry may work, in whole seconds.
+    pub retry_after_secs: Option<u64>,
+    /// Whether trying the same again can help at all.
+    pub retry: Retry,
+}
+
+/// Whether trying the same again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It may.
+    Useful,
+    /// It cannot: `x-should-retry: false`.
+    Useless,
+}
+
+impl Failure {
+    /// A failure that a retry cannot mend.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), param: None, retry_after_secs: None, retry: Retry::Useless }
+    }
+
+    /// Names the field or parameter.
+    #[must_use]
+    pub fn about(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Says that a retry may work, after so many microseconds, rounded up to seconds.
+    #[must_use]
+    pub const fn retry_after_micros(mut self, micros: u64) -> Self {
+        self.retry_after_secs = Some(micros.div_ceil(1_000_000));
+        self.retry = Retry::Useful;
+        self
+    }
+
+    /// No key was presented.
+    #[must_use]
+    pub fn missing_api_key() -> Self {
+        let how = "Send your virtual key as `Authorization: Bearer sk-nemo-…`.";
+        Self::new(StatusCode::UNAUTHORIZED, "missing_api_key", format!("No API key was sent. {how}"))
+    }
+
+    /// What was presented is no key of ours.
+    #[must_use]
+    pub fn invalid_api_key() -> Self {
+        Self::from(&Refusal::InvalidKey)
+    }
+
+    /// Two different keys were presented.
+    #[must_use]
+    pub fn two_api_keys() -> Self {
+        let why = "`Authorization` and `x-api-key` carry different keys. Send one.";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", why)
+    }
+
+    /// The master key was presented on an inference route.
+    #[must_use]
+    pub fn master_key_not_allowed() -> Self {
+        let why = "The master key manages and cannot make inference calls. Create a virtual key and use that.";
+        Self::new(StatusCode::FORBIDDEN, "master_key_not_allowed", why)
+    }
+
+    /// A virtual key was presented on a management route.
+    #[must_use]
+    pub fn virtual_key_not_allowed() -> Self {
+        let why = "A virtual key makes inference calls and cannot manage. Use the master key.";
+        Self::new(StatusCode::FORBIDDEN, "virtual_key_not_allowed", why)
+    }
+
+    /// The request cannot be understood.
+    #[must_use]
+    pub fn invalid_request(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", why)
+    }
+
+    /// A field that nobody priced.
+    #[must_use]
+    pub fn unknown_field(name: &str) -> Self {
+        let why = format!(
+            "`{name}` is not a field that Nemo knows the price of. If it does not change what a call costs, \
+             the operator can admit it with the setting `inert_fields` in `[calls]`."
+        );
+        Self::new(StatusCode::BAD_REQUEST, "unknown_field", why).about(name)
+    }
+
+    /// The body is larger than the server takes.
+    #[must_use]
+    pub fn request_too_large(max_bytes: usize) -> Self {
+        let why = format!("The body is larger than {max_bytes} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", why)
+    }
+
+    /// No such route.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this path.")
+    }
+
+    /// The route exists, the method does not.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not take this method.")
+    }
+
+    /// The ledger cannot be reached, or this node is not ready.
+    #[must_use]
+    pub fn ledger_unavailable(why: &str) -> Self {
+        let message = format!("The ledger is not available: {why}. Nothing was sent and nothing is billed.");
+        let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", message);
+        failure.retry_after_micros(1_000_000)
+    }
+
+    /// Too many look-ups of unknown keys from one address.
+    #[must_use]
+    pub fn too_many_unknown_keys(retry_after_micros: u64) -> Self {
+        let why = "Too many unknown keys were tried from this address.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_unknown_keys", why).retry_after_micros(retry_after_micros)
+    }
+
+    /// The provider cannot be connected to; nothing is billed.
+    #[must_use]
+    pub fn provider_unreachable(provider: &str) -> Self {
+        let why = format!("The provider `{provider}` cannot be reached. Nothing is billed.");
+        let failure = Self::new(StatusCode::BAD_GATEWAY, "provider_unreachable", why);
+        failure.retry_after_micros(1_000_000)
+    }
+
+    /// The provider's answer is of no use, and a retry might be billed again.
+    #[must_use]
+    pub fn provider_failed(provider: &str, what: &str) -> Self {
+        let why = format!("The provider `{provider}` {what}.");
+        Self::new(StatusCode::BAD_GATEWAY, "provider_failed", why)
+    }
+
+    /// The provider did not answer in time; the call may have been billed.
+    #[must_use]
+    pub fn provider_timeout(provider: &str) -> Self {
+        let why = format!(
+            "The provider `{provider}` did not answer in time. It may have billed the call, so the hold is charged \
+             until it is corrected."
+        );
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "provider_timeout", why)
+    }
+
+    /// The node stopped while the call was running.
+    #[must_use]
+    pub fn stopped() -> Self {
+        let why = "The gateway is stopping and had to cut the call. What was received is billed.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_stopping", why)
+    }
+
+    /// The same failure where trying again would be billed again.
+    #[must_use]
+    pub const fn without_retry(mut self) -> Self {
+        self.retry = Retry::Useless;
+        self.retry_after_secs = None;
+        self
+    }
+
+    /// OpenAI's word for the kind of error.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.openai_type()
+    }
+
+    /// Something broke here.
+    #[must_use]
+    pub fn internal() -> Self {
+        let why = "Something broke inside the gateway. The request id finds it in the log.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", why)
+    }
+
+    /// The body in a dialect.
+    #[must_use]
+    pub fn body(&self, dialect: Dialect, request_id: Option<&str>) -> serde_json::Value {
+        match dialect {
+            Dialect::OpenAi => json!({ "error": {
+                "message": self.message, "type": self.openai_type(), "param": self.param, "code": self.code,
+            } }),
+            Dialect::Anthropic => json!({
+                "type": "error",
+                "error": { "type": self.anthropic_type(), "message": self.message, "code": self.code },
+                "request_id": request_id,
+            }),
+            Dialect::Problem => json!({
+                "type": format!("/docs/errors#{}", self.code), "title": self.status.canonical_reason(),
+                "status": self.status.as_u16(), "detail": self.message, "code": self.code, "param": self.param,
+                "request_id": request_id,
+            }),
+        }
+    }
+
+    /// The whole reply in a dialect.
+    #[must_use]
+    pub fn respond(&self, dialect: Dialect, request_id: Option<&str>) -> HttpResponse {
+        let content_type =
+            if dialect == Dialect::Problem { "application/problem+json" } else { "application/json" };
+        let mut reply = HttpResponseBuilder::new(self.status);
+        reply.insert_header((CONTENT_TYPE, content_type));
+        if let Some(secs) = self.retry_after_secs {
+            reply.insert_header((RETRY_AFTER, secs));
+        }
+        if self.retry == Retry::Useless {
+            reply.insert_header((SHOULD_RETRY, "false"));
+        }
+        reply.body(self.body(dialect, request_id).to_string())
+    }
+
+    fn openai_type(&self) -> &'static str {
+        match self.status.as_u16() {
+            401 => "authentication_error",
+            402 => "billing_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "api_error",
+        }
+    }
+
+    fn anthropic_type(&self) -> &'static str {
+        match self.status.as_u16() {
+            401 => "authentication_error",
+            402 => "billing_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            504 => "timeout_error",
+            400..=499 => "invalid_request_error",
+            _ => "api_error",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl From<&Refusal> for Failure {
+    #[expect(clippy::too_many_lines, reason = "one row for each refusal: a table, not a procedure")]
+    fn from(refusal: &Refusal) -> Self {
+        use Refusal as R;
+        let code = refusal.code();
+        let unauthorized = |why: &str| Self::new(StatusCode::UNAUTHORIZED, code, why);
+        let forbidden = |why: String| Self::new(StatusCode::FORBIDDEN, code, why);
+        let bad = |why: String| Self::new(StatusCode::BAD_REQUEST, code, why);
+        let missing = |why: &str| Self::new(StatusCode::NOT_FOUND, code, why);
+        let clash = |why: String| Self::new(StatusCode::CONFLICT, code, why);
+        let slow = |why: String| Self::new(StatusCode::TOO_MANY_REQUESTS, code, why);
+        match refusal {
+            R::InvalidKey => unauthorized("The API key is not a key of this gateway."),
+            R::Revoked => unauthorized("The key was revoked. It will not work again: ask for a new one."),
+            R::SecretRotated => unauthorized("This secret of the key was replaced. Use the new one."),
+            R::Expired => unauthorized("The key has expired. Ask for a new one, or for a later expiry."),
+            R::Blocked => forbidden("The key is blocked until an operator unblocks it.".into()),
+            R::OrgSuspended => forbidden("The key's org is suspended until an operator resumes it.".into()),
+            R::OrgArchived => forbidden("The org is archived.".into()),
+            R::AddressNotAllowed => forbidden("The key may not be used from this address.".into()),
+            R::EndpointNotAllowed(endpoint) => forbidden(format!("The key may not call `{endpoint}`.")),
+            R::ModelNotAllowed(model) => forbidden(format!("The key may not call the model `{model}`.")).about("model"),
+            R::ModelFlagged(model) => forbidden(format!(
+                "The provider billed more for `{model}` than its limits allow. An operator must clear the model \
+                 for this key."
+            ))
+            .about("model"),
+            R::Price(PriceRefusal::ModelNotFound) => {
+                missing("No configured provider serves this model. GET /v1/models lists those that are.").about("model")
+            }
+            R::Price(PriceRefusal::ModelNotPriced) => bad(
+                "The model has no price, context window or output limit here, so its cost cannot be bounded. The \
+                 operator can add a price."
+                    .into(),
+            )
+            .about("model"),
+            R::Price(PriceRefusal::NotPriceable(what)) => bad(format!("The call's cost cannot be bounded: {what}.")),
+            R::OutputLimitTooHigh { asked, model_max } => {
+                bad(format!("The output limit of {asked} tokens is above the model's {model_max}.")).about("max_tokens")
+            }
+            R::CallTooDear { needed, limit } => Self::new(
+                StatusCode::PAYMENT_REQUIRED,
+                code,
+                format!("The call may cost up to ${needed}; the key allows ${limit} for one call."),
+            ),
+            R::Concurrency { limit } => {
+                slow(format!("The key allows {limit} calls at the same time.")).retry_after_micros(1_000_000)
+            }
+            R::RequestRate { limit, retry_after_micros } => {
+                slow(format!("The key allows {limit} requests per minute.")).retry_after_micros(*retry_after_micros)
+            }
+            R::TokenRate { limit, retry_after_micros } => {
+                slow(format!("The key allows {limit} tokens per minute.")).retry_after_micros(*retry_after_micros)
+            }
+            R::TokensAboveRate { needed, limit } => bad(format!(
+                "The call may use {needed} tokens; the key allows {limit} per minute. Lower the output limit."
+            )),
+            R::BudgetExceeded(short) => Self::new(StatusCode::PAYMENT_REQUIRED, code, budget_text(short)),
+            R::BudgetHeld(short) => slow(format!(
+                "{} ${} of it is held by calls in flight and may come free.",
+                budget_text(short),
+                short.held
+            ))
+            .retry_after_micros(1_000_000),
+            R::KeyExists => clash("A key with this id exists already.".into()),
+            R::KeyUnknown => missing("There is no such key."),
+            R::OrgUnknown(org) => missing(&format!("There is no org {org}.")).about("org"),
+            R::OrgExists => clash("An org with this id exists already.".into()),
+            R::CallUnknown(call) => missing(&format!("There is no call {call}, or it ended long ago.")),
+            R::CallNotOverdue(call) => clash(format!("The call {call} is not overdue.")),
+            R::CorrectionOutOfRange => bad("A correction lies between zero and what the call is charged.".into()),
+            R::SecretUnknown(version) => {
+                missing(&format!("The key has no earlier secret with version {version}.")).about("version")
+            }
+            R::Invalid(why) => bad(format!("{why}.")),
+        }
+    }
+}
+
+fn budget_text(short: &BudgetShort) -> String {
+    let BudgetShort { window, limit, settled, needed, .. } = short;
+    let resets = short.resets_at.map_or_else(String::new, |at| format!(" It resets at {at}."));
+    let fits = short
+        .output_limit_that_fits
+        .map_or_else(String::new, |tokens| format!(" An output limit of {tokens} tokens would fit now."));
+    format!(
+        "The call may cost up to ${needed}, and the key's {window} budget of ${limit} has ${settled} spent.{resets}{fits}"
+    )
+}
+
+impl From<&ExecuteError> for Failure {
+    fn from(error: &ExecuteError) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => Self::from(refusal),
+            ExecuteError::Unavailable(why) => Self::ledger_unavailable(why),
+            ExecuteError::ClockBehind(ms) => {
+                Self::ledger_unavailable(&format!("this node's clock is {ms} ms behind the ledger"))
+            }
+            // The place is for the log and for those who look after the ledger, not for callers.
+            ExecuteError::Damaged(_) => Self::ledger_unavailable("it needs an operator's attention"),
+        }
+    }
+}
+
+/// A failure on its way out, in the dialect of its route.
+#[derive(Debug)]
+pub struct FailureReply {
+    failure: Failure,
+    dialect: Dialect,
+    request_id: Option<String>,
+}
+
+impl FailureReply {
+    /// Something panicked while the request was being served.
+    #[must_use]
+    pub fn panicked(path: &str, request_id: String) -> Self {
+        Self { failure: Failure::internal(), dialect: Dialect::of_path(path), request_id: Some(request_id) }
+    }
+
+    /// Tells a failure in the words of the request's route.
+    #[must_use]
+    pub fn to(request: &HttpRequest, failure: Failure) -> Self {
+        let request_id = crate::request_id::of(request).map(|id| id.to_string());
+        Self { failure, dialect: Dialect::of_path(request.path()), request_id }
+    }
+}
+
+impl FailureReply {
+    /// The reply itself.
+    #[must_use]
+    pub fn into_response(self) -> HttpResponse {
+        self.error_response()
+    }
+}
+
+impl fmt::Display for FailureReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl ResponseError for FailureReply {
+    fn status_code(&self) -> StatusCode {
+        self.failure.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let request_id = self.request_id.as_deref();
+        let mut reply = self.failure.respond(self.dialect, request_id);
+        if let Some(value) = request_id.and_then(|id| id.parse().ok()) {
+            reply.headers_mut().insert(crate::request_id::HEADER, value);
+        }
+        reply
+    }
+}

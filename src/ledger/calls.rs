@@ -1,0 +1,328 @@
+//! The life of a call, as the ledger sees it: authorised, then ended exactly once.
+
+use std::sync::Arc;
+
+use nemo_events::key::CallAuthorized;
+use nemo_events::limits::WindowKind;
+use nemo_events::{Actor, CallId, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
+use nemo_projections::decide::{Authorize, Forfeit, KeyCommand, PresentedSecret, Settle, Void, authenticate};
+use nemo_projections::org::Standing;
+use nemo_projections::{KeyState, Refusal};
+
+use super::account::{Account, unattended};
+use super::command::{Command, Context, Done, ExecuteError, Job};
+use super::fold::{KeyAccount, KeyFold};
+use super::{AUTHORIZE_PATIENCE, Ledger};
+
+/// What one budget has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetLeft {
+    /// Which budget.
+    pub window: WindowKind,
+    /// Its limit.
+    pub limit: Nanos,
+    /// Limit less what settled and what is held; never below zero.
+    pub free: Nanos,
+}
+
+/// What one rate has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLeft {
+    /// The limit per minute.
+    pub limit: u64,
+    /// What fits now.
+    pub remaining: u64,
+}
+
+/// What a key has left, as callers are told in headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    /// The budget with the least left.
+    pub budget: Option<BudgetLeft>,
+    /// Requests per minute.
+    pub requests: Option<RateLeft>,
+    /// Tokens per minute.
+    pub tokens: Option<RateLeft>,
+}
+
+/// What a caller is told with the end of a call.
+#[derive(Debug, Clone)]
+pub struct EndAnswer {
+    /// What the call is charged now.
+    pub charged: Nanos,
+    /// What the key has left after it.
+    pub room: Room,
+}
+
+/// Leave to send one call to its provider. There is no other way to get one than a durable
+/// `CallAuthorized`, and whoever has one must end the call.
+#[derive(Debug)]
+pub struct Authorized {
+    account: Arc<Account<KeyFold>>,
+    event: CallAuthorized,
+    room: Room,
+    context: Context,
+}
+
+impl std::fmt::Debug for Account<KeyFold> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Account({})", self.id())
+    }
+}
+
+fn room(state: &KeyAccount, now: Timestamp) -> Room {
+    let Some(key) = &state.key else { return Room::default() };
+    let requests = key.request_limit();
+    let tokens = key.limits.tokens_per_minute;
+    Room {
+        budget: tightest(key, now),
+        requests: requests.map(|limit| RateLeft { limit, remaining: key.request_rate.remaining(limit, now) }),
+        tokens: tokens.map(|limit| RateLeft { limit, remaining: key.token_rate.remaining(limit, now) }),
+    }
+}
+
+/// The budget with the least left.
+#[must_use]
+fn tightest(key: &KeyState, now: Timestamp) -> Option<BudgetLeft> {
+    let left = key.limits.budgets.iter().map(|budget| {
+        let window = key.windows.at(budget.window, now);
+        let used = window.settled.checked_add(window.held).unwrap_or(Nanos::MAX);
+        BudgetLeft { window: budget.window, limit: budget.limit, free: budget.limit.minus_or_zero(used) }
+    });
+    left.min_by_key(|left| left.free)
+}
+
+/// A pure command on a key, with refusals of the key that wait to be written.
+pub(super) struct OnKey<C> {
+    pub(super) command: C,
+    pub(super) refused: Option<nemo_events::key::CallsRefused>,
+}
+
+impl<C: KeyCommand> OnKey<C> {
+    pub(super) fn events(&self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        let mut events = self.command.decide(state.key.as_ref(), now)?;
+        if let Some(refused) = self.refused.as_ref().filter(|_| !events.is_empty()) {
+            events.insert(0, refused.clone().into());
+        }
+        Ok(events)
+    }
+}
+
+impl Command<KeyFold> for OnKey<Authorize> {
+    type Answer = Option<(CallAuthorized, Room)>;
+
+    fn decide(&mut self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        self.events(state, now)
+    }
+
+    fn answer(&mut self, state: &KeyAccount, events: &[KeyEvent], now: Timestamp) -> Self::Answer {
+        events.iter().find_map(|event| match event {
+            KeyEvent::CallAuthorized(event) => Some((event.clone(), room(state, now))),
+            _ => None,
+        })
+    }
+
+    /// Authorised, but the caller gave up: nothing was sent.
+    fn if_nobody_waits(&self) -> Option<Box<dyn Job<KeyFold>>> {
+        let call = self.command.call;
+        let void =
+            Void { call, reason: nemo_events::key::VoidReason::NotSent, status: None, duration_ms: 0 };
+        let context = Context { actor: Actor::System, request: Some(self.command.request), call: Some(call) };
+        Some(unattended(OnKey { command: void, refused: None }, context))
+    }
+}
+
+/// Ends answer alike: what the call is charged, and what is left.
+macro_rules! ends {
+    ($($end:ty),*) => {$(
+        impl Command<KeyFold> for OnKey<$end> {
+            type Answer = EndAnswer;
+            const MUST_HAPPEN: bool = true;
+
+            fn decide(&mut self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+                self.events(state, now)
+            }
+
+            fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], now: Timestamp) -> EndAnswer {
+                end_answer(state, self.command.call, now)
+            }
+        }
+    )*};
+}
+
+ends!(Settle, Void, Forfeit);
+
+fn end_answer(state: &KeyAccount, call: CallId, now: Timestamp) -> EndAnswer {
+    let key = state.key.as_ref();
+    let charged = key.and_then(|key| key.ended_calls.get(&call)).map_or(Nanos::ZERO, |ended| ended.charged);
+    EndAnswer { charged, room: room(state, now) }
+}
+
+/// Checks a presented secret; the answer waits like every other.
+struct Authenticate {
+    presented: PresentedSecret,
+    org: Standing,
+}
+
+impl Command<KeyFold> for Authenticate {
+    type Answer = u32;
+
+    fn decide(&mut self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        let key = state.key.as_ref().ok_or(Refusal::InvalidKey)?;
+        authenticate(key, &self.presented, self.org, now).map(|_| Vec::new())
+    }
+
+    fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], now: Timestamp) -> u32 {
+        let key = state.key.as_ref();
+        key.and_then(|key| authenticate(key, &self.presented, self.org, now).ok()).unwrap_or_default()
+    }
+}
+
+/// Reads something off a key's state; the answer waits until what it reads is durable.
+struct Look<T, L: FnMut(&KeyAccount, Timestamp) -> T>(L);
+
+impl<T: Send + 'static, L: FnMut(&KeyAccount, Timestamp) -> T + Send + 'static> Command<KeyFold> for Look<T, L> {
+    type Answer = T;
+
+    fn decide(&mut self, _state: &KeyAccount, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], now: Timestamp) -> T {
+        (self.0)(state, now)
+    }
+}
+
+impl Ledger {
+    /// Whether a key's org may be used, as this node knows it. A key without an org is none of ours.
+    ///
+    /// # Errors
+    /// Where the org's stream cannot be read.
+    pub async fn standing(&self, org: Option<OrgId>) -> Result<Standing, ExecuteError> {
+        let Some(org) = org else { return Ok(Standing::Active) };
+        let account = self.org(org).await?;
+        Ok(account.glance(|org| org.as_ref().map_or(Standing::Archived, |org| org.standing)))
+    }
+
+    /// Checks a presented secret and that its key may be used; answers with the secret's version.
+    ///
+    /// # Errors
+    /// The refusal, or why there is no answer.
+    pub async fn authenticate(
+        &self,
+        account: &Arc<Account<KeyFold>>,
+        presented: PresentedSecret,
+    ) -> Result<u32, ExecuteError> {
+        let org = self.standing(account.glance(|state| state.key.as_ref().map(|key| key.org))).await?;
+        let command = Authenticate { presented, org };
+        let work = account.execute(command, Context::system());
+        Ok(within(AUTHORIZE_PATIENCE, work).await?.answer)
+    }
+
+    /// Reads something off a key's state, once it is durable.
+    ///
+    /// # Errors
+    /// Where the stream cannot be read or stays undecided.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        id: KeyId,
+        look: impl FnMut(&KeyAccount, Timestamp) -> T + Send + 'static,
+    ) -> Result<Done<T>, ExecuteError> {
+        let account = self.key(id).await?;
+        within(AUTHORIZE_PATIENCE, account.execute(Look(look), Context::system())).await
+    }
+
+    /// Authorises a call: `Ok` means that its hold is durable.
+    ///
+    /// # Errors
+    /// The refusal, or why there is no answer; after 2 s without one nothing will be sent, and what
+    /// becomes durable later is voided.
+    pub async fn authorize(
+        &self,
+        account: &Arc<Account<KeyFold>>,
+        command: Authorize,
+    ) -> Result<Authorized, ExecuteError> {
+        let context = call_context(account.id(), command.request, command.call);
+        let command = OnKey { refused: self.refusals.take(account.id()), command };
+        let done = within(AUTHORIZE_PATIENCE, account.execute(command, context.clone())).await?;
+        let Some((event, room)) = done.answer else {
+            return Err(ExecuteError::Unavailable("the call id was used before".to_owned()));
+        };
+        Ok(Authorized { account: Arc::clone(account), event, room, context })
+    }
+
+    /// Counts a refusal of a key, to be written with its next event or at the minute's end.
+    pub fn count_refusal(&self, key: KeyId, refusal: &Refusal, address: Option<&str>) {
+        self.refusals.count(key, refusal.code(), address, self.now());
+    }
+
+    /// Counts a presented string that is no key of ours.
+    pub fn count_stranger(&self, code: &'static str, address: Option<&str>) {
+        self.refusals.count_stranger(code, address, self.now());
+    }
+}
+
+impl Authorized {
+    /// What was authorised.
+    #[must_use]
+    pub const fn event(&self) -> &CallAuthorized {
+        &self.event
+    }
+
+    /// What the key has left, this call's hold taken off.
+    #[must_use]
+    pub const fn room(&self) -> Room {
+        self.room
+    }
+
+    /// Ends the call with what it used. Tries until the end is durable.
+    ///
+    /// # Errors
+    /// Only where the ledger is damaged or the node is stopping without a store.
+    pub async fn settle(&self, settle: Settle) -> Result<EndAnswer, ExecuteError> {
+        self.end(settle).await
+    }
+
+    /// Ends a call that cost nothing. Tries until the end is durable.
+    ///
+    /// # Errors
+    /// As [`Authorized::settle`].
+    pub async fn void(&self, void: Void) -> Result<EndAnswer, ExecuteError> {
+        self.end(void).await
+    }
+
+    /// Ends a call of which nobody knows what it cost. Tries until the end is durable.
+    ///
+    /// # Errors
+    /// As [`Authorized::settle`].
+    pub async fn forfeit(&self, forfeit: Forfeit) -> Result<EndAnswer, ExecuteError> {
+        self.end(forfeit).await
+    }
+
+    async fn end<C>(&self, command: C) -> Result<EndAnswer, ExecuteError>
+    where
+        OnKey<C>: Command<KeyFold, Answer = EndAnswer>,
+    {
+        let command = OnKey { command, refused: None };
+        Ok(self.account.execute(command, self.context.clone()).await?.answer)
+    }
+}
+
+pub(super) fn call_context(key: KeyId, request: RequestId, call: CallId) -> Context {
+    Context { actor: Actor::VirtualKey { id: key }, request: Some(request), call: Some(call) }
+}
+
+/// Bounds a wait. What is asked may still happen afterwards; nobody will be told.
+pub(super) async fn within<T>(
+    patience: std::time::Duration,
+    work: impl Future<Output = Result<T, ExecuteError>>,
+) -> Result<T, ExecuteError> {
+    match tokio::time::timeout(patience, work).await {
+        Ok(result) => result,
+        Err(_) => Err(ExecuteError::Unavailable("the store did not answer in time".to_owned())),
+    }
+}
+
+pub(super) const fn call_context_of_system(call: CallId) -> Context {
+    Context { actor: Actor::System, request: None, call: Some(call) }
+}

@@ -1,0 +1,170 @@
+//! Which streams are folded into what: the one list that ties a stream's events to its state.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use nemo_events::price::PriceCardPublished;
+use nemo_events::{CodecError, GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, StreamName};
+use nemo_projections::attribution::Attribution;
+use nemo_projections::{At, CorruptLog, KeyState, OrgState};
+
+/// A kind of stream with its events and its state.
+pub trait Fold: Send + Sync + 'static {
+    /// What tells streams of this kind apart.
+    type Id: Copy + Eq + Hash + Send + Sync + 'static;
+    /// The state; its default is that of a stream without events.
+    type State: Default + Send + 'static;
+    /// The events.
+    type Event: Clone + Send + Sync + 'static;
+
+    /// The stream's name.
+    fn stream(id: Self::Id) -> StreamName;
+
+    /// Folds one event.
+    ///
+    /// # Errors
+    /// An event that no decision could have written at this place.
+    fn evolve(state: &mut Self::State, event: &Self::Event, at: At) -> Result<(), CorruptLog>;
+
+    /// Reads stored bytes.
+    ///
+    /// # Errors
+    /// An unknown type or version, or malformed bytes.
+    fn decode(event_type: &str, version: u16, data: &[u8]) -> Result<Self::Event, CodecError>;
+
+    /// Type, version and bytes to store.
+    ///
+    /// # Errors
+    /// Where the event cannot be written.
+    fn encode(event: &Self::Event) -> Result<(&'static str, u16, Vec<u8>), CodecError>;
+
+    /// About how many bytes the state takes in memory.
+    fn weight(state: &Self::State) -> usize;
+}
+
+macro_rules! codec_of {
+    ($event:ty) => {
+        type Event = $event;
+
+        fn decode(event_type: &str, version: u16, data: &[u8]) -> Result<$event, CodecError> {
+            <$event>::decode(event_type, version, data)
+        }
+
+        fn encode(event: &$event) -> Result<(&'static str, u16, Vec<u8>), CodecError> {
+            Ok((event.type_name(), event.version(), event.encode()?))
+        }
+    };
+}
+
+/// What is known of one key: what decides, and what is told of it.
+#[derive(Debug, Clone, Default)]
+pub struct KeyAccount {
+    /// What decides; `None` for a key that does not exist.
+    pub key: Option<KeyState>,
+    /// Who used it for what.
+    pub attribution: Attribution,
+}
+
+/// Folds keys.
+#[derive(Debug)]
+pub struct KeyFold;
+
+impl Fold for KeyFold {
+    type Id = KeyId;
+    type State = KeyAccount;
+    codec_of!(KeyEvent);
+
+    fn stream(id: KeyId) -> StreamName {
+        StreamName::Key(id)
+    }
+
+    fn evolve(state: &mut KeyAccount, event: &KeyEvent, at: At) -> Result<(), CorruptLog> {
+        KeyState::evolve(&mut state.key, event, at)?;
+        state.attribution.evolve(event, at)
+    }
+
+    fn weight(state: &KeyAccount) -> usize {
+        const KEY: usize = 2_048;
+        const CALL: usize = 200;
+        let calls = state.key.as_ref().map_or(0, |key| key.open_calls.len().saturating_add(key.ended_calls.len()));
+        KEY.saturating_add(calls.saturating_mul(CALL))
+    }
+}
+
+/// Folds orgs.
+#[derive(Debug)]
+pub struct OrgFold;
+
+impl Fold for OrgFold {
+    type Id = OrgId;
+    type State = Option<OrgState>;
+    codec_of!(OrgEvent);
+
+    fn stream(id: OrgId) -> StreamName {
+        StreamName::Org(id)
+    }
+
+    fn evolve(state: &mut Option<OrgState>, event: &OrgEvent, at: At) -> Result<(), CorruptLog> {
+        OrgState::evolve(state, event, at)
+    }
+
+    fn weight(_state: &Option<OrgState>) -> usize {
+        1_024
+    }
+}
+
+/// Folds the one stream of prices into the cards that may be cited.
+#[derive(Debug)]
+pub struct PriceFold;
+
+impl Fold for PriceFold {
+    type Id = ();
+    type State = HashSet<PriceCardId>;
+    codec_of!(PriceEvent);
+
+    fn stream((): ()) -> StreamName {
+        StreamName::Prices
+    }
+
+    fn evolve(state: &mut HashSet<PriceCardId>, event: &PriceEvent, _at: At) -> Result<(), CorruptLog> {
+        let PriceEvent::PriceCardPublished(PriceCardPublished { id, .. }) = event;
+        if state.insert(*id) { Ok(()) } else { Err(CorruptLog("a price card was published twice")) }
+    }
+
+    fn weight(state: &HashSet<PriceCardId>) -> usize {
+        state.len().saturating_mul(64)
+    }
+}
+
+/// Folds the one stream of the gateway into the secrets it has seen.
+#[derive(Debug)]
+pub struct GatewayFold;
+
+/// Fingerprints of the secrets that the ledger was written with.
+#[derive(Debug, Clone, Default)]
+pub struct GatewayState {
+    /// Those of peppers and master keys, as events of the gateway.
+    pub secrets: Vec<GatewayEvent>,
+}
+
+impl Fold for GatewayFold {
+    type Id = ();
+    type State = GatewayState;
+    codec_of!(GatewayEvent);
+
+    fn stream((): ()) -> StreamName {
+        StreamName::Gateway
+    }
+
+    fn evolve(state: &mut GatewayState, event: &GatewayEvent, _at: At) -> Result<(), CorruptLog> {
+        match event {
+            GatewayEvent::PepperAdded(_) | GatewayEvent::MasterKeyInstalled(_) => state.secrets.push(event.clone()),
+            GatewayEvent::NodeStarted(_) | GatewayEvent::NodeStopped(_) | GatewayEvent::PresentationsRefused(_) => {}
+        }
+        Ok(())
+    }
+
+    fn weight(state: &GatewayState) -> usize {
+        state.secrets.len().saturating_mul(256)
+    }
+}

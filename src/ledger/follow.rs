@@ -1,0 +1,87 @@
+//! Follows the log: hands every event to the accounts in memory, should somebody else have written
+//! it, and to whoever builds the read model.
+
+use std::sync::Arc;
+
+use nemo_events::{EventRecord, Position, StreamName};
+use tracing::{error, warn};
+
+use super::Ledger;
+use super::backoff::Backoff;
+
+/// Takes events in order, each at least once.
+pub trait Follower: Send + 'static {
+    /// The position of the last event that it has taken for good; `None` for none.
+    fn position(&self) -> Option<Position>;
+
+    /// Takes events.
+    ///
+    /// # Errors
+    /// Text for the log: the follower cannot go on.
+    fn take(&mut self, records: &[EventRecord]) -> Result<(), String>;
+}
+
+impl Ledger {
+    /// Follows the log until the store closes. An error of the follower ends it for good.
+    pub async fn follow(self: Arc<Self>, mut follower: impl Follower) {
+        let mut backoff = Backoff::new();
+        loop {
+            let mut subscription = match self.store().subscribe_all(follower.position()).await {
+                Ok(subscription) => subscription,
+                Err(error) => {
+                    warn!(%error, "cannot follow the log; trying again");
+                    backoff.wait().await;
+                    continue;
+                }
+            };
+            loop {
+                match subscription.next().await {
+                    None => return,
+                    Some(Err(error)) => {
+                        error!(%error, "following the log was interrupted");
+                        break;
+                    }
+                    Some(Ok(records)) => {
+                        backoff = Backoff::new();
+                        self.observe(&records);
+                        let taken;
+                        (follower, taken) = blocking(follower, records).await;
+                        if let Err(error) = taken {
+                            error!(error, "the read model cannot go on");
+                            return;
+                        }
+                    }
+                }
+            }
+            backoff.wait().await;
+        }
+    }
+
+    fn observe(&self, records: &[EventRecord]) {
+        for record in records {
+            match record.event.stream {
+                StreamName::Key(id) => {
+                    if let Some(account) = self.keys.live(id) {
+                        account.observe(record);
+                    }
+                }
+                StreamName::Org(id) => {
+                    if let Some(account) = self.orgs.live(id) {
+                        account.observe(record);
+                    }
+                }
+                StreamName::Prices => self.prices.observe(record),
+                StreamName::Gateway => self.gateway.observe(record),
+                StreamName::Operators | StreamName::Checkpoints => {}
+            }
+        }
+    }
+}
+
+/// The follower writes to disk: not on a thread that serves calls.
+async fn blocking<F: Follower>(mut follower: F, records: Vec<EventRecord>) -> (F, Result<(), String>) {
+    tokio::task::block_in_place(|| {
+        let taken = follower.take(&records);
+        (follower, taken)
+    })
+}

@@ -1,0 +1,194 @@
+//! What managers ask of keys and orgs, and what the gateway writes about itself.
+
+use std::sync::Arc;
+
+use nemo_events::gateway::{NodeStarted, NodeStopped, PresentationsRefused};
+use nemo_events::price::{PriceCard, PriceCardPublished};
+use nemo_events::{GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, Timestamp};
+use nemo_projections::decide::{KeyCommand, OrgCommand, RecordRefusals, Revoke};
+use nemo_projections::{OrgState, Refusal};
+
+use super::calls::{OnKey, within};
+use super::command::{Command, Context, Done, ExecuteError};
+use super::fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
+use super::{Ledger, MANAGE_PATIENCE};
+
+/// The secrets that a node has are not those that the ledger was written with.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SecretsMismatch(pub String);
+
+/// A management command on a key; answers with the state that it led to.
+struct Manage<C>(OnKey<C>);
+
+impl<C: KeyCommand + Send + 'static> Command<KeyFold> for Manage<C> {
+    type Answer = KeyAccount;
+
+    fn decide(&mut self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        self.0.events(state, now)
+    }
+
+    fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], _now: Timestamp) -> KeyAccount {
+        // Calls are no part of what managers are told, and may be many.
+        let mut account = state.clone();
+        if let Some(key) = &mut account.key {
+            key.ended_calls.clear();
+            key.ended_order.clear();
+        }
+        account
+    }
+}
+
+/// A management command on an org; answers with the state that it led to.
+struct ManageOrg<C>(C);
+
+impl<C: OrgCommand + Send + 'static> Command<OrgFold> for ManageOrg<C> {
+    type Answer = Option<OrgState>;
+
+    fn decide(&mut self, state: &Option<OrgState>, now: Timestamp) -> Result<Vec<OrgEvent>, Refusal> {
+        self.0.decide(state.as_ref(), now)
+    }
+
+    fn answer(&mut self, state: &Option<OrgState>, _events: &[OrgEvent], _now: Timestamp) -> Self::Answer {
+        state.clone()
+    }
+}
+
+struct Publish(PriceCardPublished);
+
+impl Command<PriceFold> for Publish {
+    type Answer = ();
+
+    fn decide(
+        &mut self,
+        state: &std::collections::HashSet<PriceCardId>,
+        _now: Timestamp,
+    ) -> Result<Vec<PriceEvent>, Refusal> {
+        Ok(if state.contains(&self.0.id) { Vec::new() } else { vec![self.0.clone().into()] })
+    }
+
+    fn answer(&mut self, _: &std::collections::HashSet<PriceCardId>, _: &[PriceEvent], _: Timestamp) {}
+}
+
+struct Tell(Vec<GatewayEvent>);
+
+impl Command<GatewayFold> for Tell {
+    type Answer = ();
+
+    fn decide(&mut self, _state: &GatewayState, _now: Timestamp) -> Result<Vec<GatewayEvent>, Refusal> {
+        Ok(self.0.clone())
+    }
+
+    fn answer(&mut self, _: &GatewayState, _: &[GatewayEvent], _: Timestamp) {}
+}
+
+impl Ledger {
+    /// Executes a management command on a key.
+    ///
+    /// # Errors
+    /// The refusal, or why there is no answer. A command that timed out may still happen.
+    pub async fn manage_key<C: KeyCommand + Send + 'static>(
+        &self,
+        id: KeyId,
+        command: C,
+        context: Context,
+    ) -> Result<Done<KeyAccount>, ExecuteError> {
+        let account = self.key(id).await?;
+        let command = Manage(OnKey { command, refused: self.refusals.take(id) });
+        within(MANAGE_PATIENCE, account.execute(command, context)).await
+    }
+
+    /// Revokes a key: once this returns no call is authorised with it any more, and those that were
+    /// running on this node are being cut.
+    ///
+    /// # Errors
+    /// As [`Ledger::manage_key`].
+    pub async fn revoke_key(
+        &self,
+        id: KeyId,
+        command: Revoke,
+        context: Context,
+    ) -> Result<Done<KeyAccount>, ExecuteError> {
+        let done = self.manage_key(id, command, context).await?;
+        self.running.cut(id);
+        Ok(done)
+    }
+
+    /// Executes a management command on an org.
+    ///
+    /// # Errors
+    /// As [`Ledger::manage_key`].
+    pub async fn manage_org<C: OrgCommand + Send + 'static>(
+        &self,
+        id: OrgId,
+        command: C,
+        context: Context,
+    ) -> Result<Done<Option<OrgState>>, ExecuteError> {
+        let account = self.org(id).await?;
+        within(MANAGE_PATIENCE, account.execute(ManageOrg(command), context)).await
+    }
+
+    /// Makes sure that a price card can be cited.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub async fn publish(&self, id: PriceCardId, card: &PriceCard) -> Result<(), ExecuteError> {
+        if self.published.read().is_ok_and(|published| published.contains(&id)) {
+            return Ok(());
+        }
+        let published = PriceCardPublished { id, card: card.clone() };
+        within(super::AUTHORIZE_PATIENCE, self.prices.execute(Publish(published), Context::system())).await?;
+        if let Ok(mut published) = self.published.write() {
+            published.insert(id);
+        }
+        Ok(())
+    }
+
+    /// What the ledger knows of the secrets that it was written with.
+    #[must_use]
+    pub fn known_secrets(&self) -> Vec<GatewayEvent> {
+        self.gateway.glance(|state| state.secrets.clone())
+    }
+
+    /// Writes down that this node started, with the secrets that are new to the ledger.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub async fn node_started(&self, new_secrets: Vec<GatewayEvent>) -> Result<(), ExecuteError> {
+        let started = NodeStarted {
+            node: self.node().clone(),
+            boot: self.boot(),
+            program: concat!("nemo ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        self.tell(new_secrets.into_iter().chain([started.into()]).collect()).await
+    }
+
+    /// Writes down that this node stopped in good order.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub async fn node_stopped(&self) -> Result<(), ExecuteError> {
+        self.tell(vec![NodeStopped { node: self.node().clone(), boot: self.boot() }.into()]).await
+    }
+
+    async fn tell(&self, events: Vec<GatewayEvent>) -> Result<(), ExecuteError> {
+        within(MANAGE_PATIENCE, self.gateway.execute(Tell(events), Context::system())).await.map(|_| ())
+    }
+
+    /// Writes down the refusals that wait.
+    pub async fn write_refusals(self: &Arc<Self>) {
+        for id in self.refusals.keys() {
+            let Some(refused) = self.refusals.take(id) else { continue };
+            let command = RecordRefusals { since: refused.since, refusals: refused.refusals };
+            if let Err(error) = self.manage_key(id, command, Context::system()).await {
+                tracing::warn!(key.id = %id, %error, "refusal counts were lost");
+            }
+        }
+        if let Some((since, refusals)) = self.refusals.take_strangers() {
+            let event = PresentationsRefused { since, refusals };
+            if let Err(error) = self.tell(vec![event.into()]).await {
+                tracing::warn!(%error, "counts of unknown keys were lost");
+            }
+        }
+    }
+}

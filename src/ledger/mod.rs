@@ -1,0 +1,181 @@
+//! Executes commands: load, decide, append, evolve. The only writer of the ledger.
+//!
+//! Never imports the web framework; everything here runs on one multi-thread runtime, so that a
+//! client that hangs up cannot drop work that must finish.
+
+mod account;
+mod accounts;
+mod backoff;
+mod calls;
+pub mod command;
+mod fold;
+pub mod follow;
+mod health;
+mod management;
+pub mod reap;
+mod refusals;
+mod running;
+
+pub use account::Account;
+pub use accounts::Accounts;
+pub use calls::{Authorized, BudgetLeft, EndAnswer, RateLeft, Room};
+pub use command::{Context, Done, ExecuteError};
+pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
+pub use management::SecretsMismatch;
+pub use running::{Cut, Place, Running};
+
+use std::collections::HashSet;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use nemo_events::{BootId, KeyId, NodeId, OrgId, PriceCardId, Timestamp};
+use nemo_store::EventStore;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use refusals::Refusals;
+
+/// How long an authorisation waits for the store before the caller is told 503.
+pub(crate) const AUTHORIZE_PATIENCE: Duration = Duration::from_secs(2);
+/// The same for management commands.
+const MANAGE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What every account needs.
+pub(super) struct Core {
+    store: Arc<dyn EventStore>,
+    clock: Arc<dyn Clock>,
+    node: NodeId,
+    boot: BootId,
+    tasks: TaskTracker,
+    runtime: Handle,
+    health: health::StoreHealth,
+}
+
+/// The ledger, as this node writes it.
+pub struct Ledger {
+    core: Arc<Core>,
+    keys: Accounts<KeyFold>,
+    orgs: Accounts<OrgFold>,
+    prices: Account1<PriceFold>,
+    gateway: Account1<GatewayFold>,
+    refusals: Refusals,
+    /// Cards that can be cited: what most calls look at instead of the account.
+    published: RwLock<HashSet<PriceCardId>>,
+    /// Calls in flight on this node.
+    pub running: Running,
+}
+
+/// The account of a kind that has one stream only.
+type Account1<F> = Arc<Account<F>>;
+
+/// How the ledger is opened.
+pub struct LedgerOptions {
+    /// Where events are kept.
+    pub store: Arc<dyn EventStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// This node's name.
+    pub node: NodeId,
+    /// Memory for accounts, in bytes.
+    pub accounts_max_bytes: u64,
+}
+
+impl Ledger {
+    /// Opens the ledger and folds the streams that every call needs. Runs on the current runtime.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub async fn open(options: LedgerOptions) -> Result<Arc<Self>, ExecuteError> {
+        let core = Arc::new(Core {
+            store: options.store,
+            clock: options.clock,
+            node: options.node,
+            boot: BootId::from_uuid(Uuid::now_v7()),
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            health: health::StoreHealth::default(),
+        });
+        let max_bytes = options.accounts_max_bytes;
+        Ok(Arc::new(Self {
+            keys: Accounts::new(Arc::clone(&core), max_bytes),
+            orgs: Accounts::new(Arc::clone(&core), max_bytes / 8),
+            prices: Arc::new(Account::load((), Arc::clone(&core)).await?),
+            gateway: Arc::new(Account::load((), Arc::clone(&core)).await?),
+            refusals: Refusals::default(),
+            published: RwLock::default(),
+            running: Running::default(),
+            core,
+        }))
+    }
+
+    /// The store behind the ledger.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.core.store
+    }
+
+    /// Now, by this node's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.core.clock.now()
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node(&self) -> &NodeId {
+        &self.core.node
+    }
+
+    /// This start of it.
+    #[must_use]
+    pub fn boot(&self) -> BootId {
+        self.core.boot
+    }
+
+    /// Where work runs that must not end with a client's connection. Tracked until shutdown.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.core.tasks.spawn_on(work, &self.core.runtime);
+    }
+
+    /// A key's account; one of a key that does not exist has no revision.
+    ///
+    /// # Errors
+    /// Where the stream cannot be read.
+    pub async fn key(&self, id: KeyId) -> Result<Arc<Account<KeyFold>>, ExecuteError> {
+        self.keys.get(id).await
+    }
+
+    /// A key's account if it is in memory.
+    #[must_use]
+    pub fn key_in_memory(&self, id: KeyId) -> Option<Arc<Account<KeyFold>>> {
+        self.keys.live(id)
+    }
+
+    /// An org's account; one of an org that does not exist has no revision.
+    ///
+    /// # Errors
+    /// Where the stream cannot be read.
+    pub async fn org(&self, id: OrgId) -> Result<Arc<Account<OrgFold>>, ExecuteError> {
+        self.orgs.get(id).await
+    }
+
+    /// Why calls cannot be taken just now; `None` if they can.
+    pub async fn unready_reason(&self) -> Option<String> {
+        if let Some(why) = self.core.health.trouble() {
+            return Some(why);
+        }
+        match tokio::time::timeout(AUTHORIZE_PATIENCE, self.core.store.head()).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the store does not answer".to_owned()),
+        }
+    }
+
+    /// Waits until all work in hand is done. No new work may be handed in meanwhile.
+    pub async fn drain(&self) {
+        self.core.tasks.close();
+        self.core.tasks.wait().await;
+    }
+}

@@ -1,0 +1,24 @@
+//! Nemo's server. Where things are: `docs/architecture.md`.
+
+pub mod app;
+pub mod auth;
+pub mod catalogue;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod failpoint;
+pub mod health;
+pub mod inference;
+pub mod ledger;
+pub mod management;
+pub mod providers;
+pub mod proxy;
+pub mod read_side;
+pub mod request_id;
+pub mod routes;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+pub mod verify;
+pub mod welcome;

@@ -1,0 +1,57 @@
+//! The program: reads the command line and hands over.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use nemo::cli::{self, Cli, Command, LedgerCommand, ServeArgs, SimulateProviderArgs};
+use nemo::config::{Config, Environment};
+use nemo::{providers, server, telemetry, verify};
+
+fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    nemo::failpoint::arm_from_environment();
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("nemo: cannot start its threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(run(cli.command))
+}
+
+async fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Serve(args) => cli::finish(serve(args).await),
+        Command::Remote(command) => cli::run(command).await,
+        Command::Ledger(args) => match args.command {
+            LedgerCommand::Verify(args) => cli::finish(verify::run(&args.data_dir).await),
+        },
+        Command::SimulateProvider(args) => cli::finish(simulate(args).await),
+    }
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let mut config = Config::load(args.config.as_deref(), &Environment::of_process())?;
+    if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    if let Some(data_dir) = args.data_dir {
+        config.server.data_dir = data_dir;
+    }
+    telemetry::init(config.server.log_format)?;
+    server::serve(config).await
+}
+
+async fn simulate(args: SimulateProviderArgs) -> anyhow::Result<()> {
+    let listener =
+        TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
+    println!("The simulated provider is listening on http://{}", listener.local_addr()?);
+    providers::simulated::serve(listener).await?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! What happened to a key: its calls, from the read model, and its events, from the ledger itself.
+
+use actix_web::HttpResponse;
+use nemo_events::{Digest, EventId, EventRecord, Position, Revision, StreamName, Timestamp};
+use nemo_read_model::{Answer, Cursor, Page};
+use nemo_store::{Direction, ReadError};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::asked::{Asked, Reply};
+use super::failures;
+use super::input::Query;
+use super::shapes::CallRow;
+use crate::error::FailureReply;
+use crate::ledger::ExecuteError;
+
+const EVENTS: usize = 100;
+const EVENTS_MAX: usize = 500;
+
+/// `GET /api/keys/{id}/calls`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CallQuery {
+    cursor: Option<String>,
+    limit: Option<usize>,
+    min_position: Option<u64>,
+}
+
+/// `GET /api/keys/{id}/events`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventQuery {
+    #[serde(default)]
+    from: u64,
+    limit: Option<usize>,
+}
+
+/// A page of a key's calls, as of `position`.
+#[derive(Debug, Serialize)]
+struct CallPage {
+    calls: Vec<CallRow>,
+    next_cursor: Option<Cursor>,
+    position: Option<Position>,
+}
+
+/// Events of one stream, in order.
+#[derive(Debug, Serialize)]
+struct EventPage<'a> {
+    events: Vec<Event<'a>>,
+    /// The `from` of the next page; `null` at the stream's present end.
+    next_from: Option<Revision>,
+}
+
+/// An event as it is stored: `data` and `metadata` byte for byte, so that the hash can be recomputed.
+#[derive(Debug, Serialize)]
+struct Event<'a> {
+    revision: Revision,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    version: u16,
+    recorded_at: Timestamp,
+    id: EventId,
+    position: Position,
+    data: &'a RawValue,
+    metadata: &'a RawValue,
+    prev_hash: Digest,
+    hash: Digest,
+}
+
+/// Lists a key's calls, open ones included, newest first.
+pub(super) async fn calls(asked: Asked, Query(query): Query<CallQuery>) -> Reply {
+    let (id, page) = (asked.key_id()?, asked.page(query.cursor.as_deref(), query.limit)?);
+    must_exist(&asked).await?;
+    let found = asked.read(query.min_position, move |reader| reader.calls_of_key(id, &page)).await?;
+    let Answer { value: Page { rows, next: next_cursor }, position } = found;
+    let calls = rows.into_iter().map(CallRow::from).collect();
+    Ok(HttpResponse::Ok().json(CallPage { calls, next_cursor, position }))
+}
+
+/// Lists a key's events from a revision on, oldest first.
+pub(super) async fn events(asked: Asked, Query(query): Query<EventQuery>) -> Reply {
+    let id = asked.key_id()?;
+    must_exist(&asked).await?;
+    let limit = query.limit.unwrap_or(EVENTS).clamp(1, EVENTS_MAX);
+    let (store, stream) = (asked.app().ledger.store(), StreamName::Key(id));
+    // One more than the page, to learn whether there is another.
+    let found = store.read_stream(&stream, Revision(query.from), Direction::Forwards, limit.saturating_add(1)).await;
+    let mut found = found.map_err(|error| unread(&asked, &error))?;
+    let next_from = found.get(limit).map(|record| record.event.revision);
+    found.truncate(limit);
+    let events = found.iter().map(Event::of).collect::<Result<_, _>>();
+    let events = events.map_err(|error| asked.not_executed(&ExecuteError::Damaged(error.to_string())))?;
+    Ok(HttpResponse::Ok().json(EventPage { events, next_from }))
+}
+
+async fn must_exist(asked: &Asked) -> Result<(), FailureReply> {
+    let account = asked.app().ledger.key(asked.key_id()?).await.map_err(|error| asked.not_executed(&error))?;
+    if account.revision().is_some() { Ok(()) } else { Err(asked.refused(failures::no_such_key())) }
+}
+
+fn unread(asked: &Asked, error: &ReadError) -> FailureReply {
+    asked.not_executed(&match error {
+        ReadError::Unavailable(why) => ExecuteError::Unavailable(why.clone()),
+        ReadError::Damaged { .. } => ExecuteError::Damaged(error.to_string()),
+    })
+}
+
+impl<'a> Event<'a> {
+    fn of(record: &'a EventRecord) -> Result<Self, serde_json::Error> {
+        let event = &record.event;
+        Ok(Self {
+            revision: event.revision,
+            event_type: &event.event_type,
+            version: event.version,
+            recorded_at: event.recorded_at,
+            id: event.id,
+            position: record.position,
+            data: serde_json::from_slice(&event.data)?,
+            metadata: serde_json::from_slice(&event.metadata)?,
+            prev_hash: event.prev_hash,
+            hash: event.hash,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! Orgs: create, list, show, rename, limit, suspend, resume. Archiving is in `org_removal.rs`.
+
+use actix_web::HttpResponse;
+use nemo_events::org::OrgLimits;
+use nemo_events::{OrgEvent, OrgId, Position, Revision, Timestamp};
+use nemo_projections::decide::{CreateOrg, OrgCommand, RenameOrg, ResumeOrg, SetOrgLimits, SuspendOrg};
+use nemo_projections::{OrgState, Refusal};
+use nemo_projections::org::Standing;
+use nemo_read_model::{Answer, Cursor, OrgFilter, Page};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::asked::{Asked, Reply};
+use super::input::{AsOf, Body, Nothing, Query, Why};
+use super::shapes::{Org, OrgRow};
+use crate::error::FailureReply;
+use crate::ledger::Done;
+
+/// `POST /api/orgs`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewOrg {
+    name: String,
+    #[serde(default)]
+    limits: OrgLimits,
+}
+
+/// `PATCH /api/orgs/{id}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rename {
+    name: String,
+}
+
+/// `GET /api/orgs`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrgQuery {
+    q: Option<String>,
+    status: Option<Standing>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+    min_position: Option<u64>,
+}
+
+/// One org.
+#[derive(Debug, Serialize)]
+pub(super) struct OrgAnswer {
+    org: Org,
+    /// The revision of the org's stream that this is.
+    revision: Option<Revision>,
+    /// A position at which the read side has it.
+    pub(super) position: Position,
+}
+
+/// A page of orgs, as of `position`.
+#[derive(Debug, Serialize)]
+struct OrgPage {
+    orgs: Vec<OrgRow>,
+    next_cursor: Option<Cursor>,
+    position: Option<Position>,
+}
+
+impl From<Answer<Page<nemo_read_model::OrgRow>>> for OrgPage {
+    fn from(Answer { value: Page { rows, next }, position }: Answer<Page<nemo_read_model::OrgRow>>) -> Self {
+        Self { orgs: rows.into_iter().map(OrgRow::from).collect(), next_cursor: next, position }
+    }
+}
+
+/// Changes nothing: its answer is the org as it is, durable.
+struct LookAtOrg;
+
+impl OrgCommand for LookAtOrg {
+    fn decide(&self, _state: Option<&OrgState>, _now: Timestamp) -> Result<Vec<OrgEvent>, Refusal> {
+        Ok(Vec::new())
+    }
+}
+
+/// Creates an org.
+pub(super) async fn create(asked: Asked, Body(wish): Body<NewOrg>) -> Reply {
+    let id = OrgId::from_uuid(Uuid::now_v7());
+    let command = CreateOrg { name: wish.name, limits: wish.limits };
+    let done = asked.create_org(id, command).await?;
+    Ok(HttpResponse::Created().json(answer(&asked, id, done).await?))
+}
+
+/// Shows one org, from its own account.
+pub(super) async fn show(asked: Asked, Query(_): Query<AsOf>) -> Reply {
+    change(asked, LookAtOrg).await
+}
+
+/// Lists orgs, newest first.
+pub(super) async fn list(asked: Asked, Query(query): Query<OrgQuery>) -> Reply {
+    let page = asked.page(query.cursor.as_deref(), query.limit)?;
+    let filter = OrgFilter { search: query.q, standing: query.status, ..OrgFilter::default() };
+    let found = asked.read(query.min_position, move |reader| reader.orgs(&filter, &page)).await?;
+    Ok(HttpResponse::Ok().json(OrgPage::from(found)))
+}
+
+/// Renames an org.
+pub(super) async fn rename(asked: Asked, Body(Rename { name }): Body<Rename>) -> Reply {
+    change(asked, RenameOrg { name }).await
+}
+
+/// Replaces the limits for an org's keys, all of them.
+pub(super) async fn set_limits(asked: Asked, Body(limits): Body<OrgLimits>) -> Reply {
+    change(asked, SetOrgLimits { limits }).await
+}
+
+/// Suspends an org: its keys are refused until it is resumed.
+pub(super) async fn suspend(asked: Asked, Body(Why { reason }): Body<Why>) -> Reply {
+    change(asked, SuspendOrg { reason }).await
+}
+
+/// Resumes an org.
+pub(super) async fn resume(asked: Asked, Body(Nothing {}): Body<Nothing>) -> Reply {
+    change(asked, ResumeOrg).await
+}
+
+/// The org of an id, from its own account.
+pub(super) async fn look_at(asked: &Asked, id: OrgId) -> Result<Done<OrgState>, FailureReply> {
+    asked.manage_org(id, LookAtOrg).await
+}
+
+/// What a command on an org led to, as it is shown.
+pub(super) async fn answer(asked: &Asked, id: OrgId, done: Done<OrgState>) -> Result<OrgAnswer, FailureReply> {
+    let (position, revision) = (asked.position_of(&done).await?, done.revision);
+    Ok(OrgAnswer { org: Org::of(id, done.answer), revision, position })
+}
+
+async fn change<C: OrgCommand + Send + 'static>(asked: Asked, command: C) -> Reply {
+    let id = asked.org_id()?;
+    let done = asked.manage_org(id, command).await?;
+    Ok(HttpResponse::Ok().json(answer(&asked, id, done).await?))
+}

@@ -1,0 +1,15 @@
+//! What managers are shown: the JSON shapes of `/api`. Field names are stable; money is a decimal
+//! string of dollars, times are RFC 3339 in UTC, ids are text. No digest of a secret is in any of them.
+
+mod key;
+mod key_room;
+mod key_use;
+mod org;
+mod rows;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use key::Key;
+pub(crate) use org::Org;
+pub(crate) use rows::{CallRow, KeyRow, OrgRow};

@@ -1,0 +1,108 @@
+//! Where calls go: one module for each dialect (wire shapes and usage), and the table that finds the provider
+//! of a model. Nothing here knows the ledger.
+
+pub mod openai;
+pub mod route;
+pub mod simulated;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nemo_events::Timestamp;
+
+pub use self::route::{ModelEntry, Providers, Route};
+use crate::auth::provider_key::{ProviderKey, ProviderKeyError};
+use crate::catalogue::{Card, Catalogue, Seller};
+use crate::config::{KeySource, ModelPattern, ProviderEntry};
+use crate::providers::openai::Flavour;
+
+/// A provider, ready to be called.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name in `name/model`, in the ledger and in logs.
+    pub name: String,
+    /// Where its API is, without a slash at the end.
+    pub base_url: String,
+    /// What it wants to see; some ask for nothing.
+    pub key: Option<ProviderKey>,
+    /// What it understands.
+    pub flavour: Flavour,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    seller: Option<Arc<Seller>>,
+    models: Vec<ModelPattern>,
+    rename: BTreeMap<String, String>,
+}
+
+/// How long a provider may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until it is connected.
+    pub connect: Duration,
+    /// Silence before the first byte of its answer.
+    pub first_byte: Duration,
+    /// Silence within its answer.
+    pub idle: Duration,
+}
+
+/// What a provider has to say about a model's name.
+enum Offer {
+    /// It does not serve it.
+    None,
+    /// It serves it, but nobody knows at what price or within what limits.
+    Unpriced,
+    /// It serves it under this name and by this card.
+    Priced(String, Card),
+}
+
+impl Provider {
+    fn new(entry: &ProviderEntry, catalogue: &Catalogue) -> Result<Self, ProviderKeyError> {
+        let key = match &entry.key {
+            KeySource::Variable(name) => Some(ProviderKey::from_env(name)?),
+            KeySource::File(path) => Some(ProviderKey::from_file(path)?),
+            KeySource::None => None,
+        };
+        let secs = |secs: u32| Duration::from_secs(u64::from(secs));
+        Ok(Self {
+            name: entry.name.clone(),
+            base_url: entry.base_url.clone(),
+            key,
+            flavour: entry.flavour,
+            timeouts: Timeouts {
+                connect: secs(entry.connect_timeout_secs),
+                first_byte: secs(entry.first_byte_timeout_secs),
+                idle: secs(entry.idle_timeout_secs),
+            },
+            seller: catalogue.seller(&entry.catalogue).map(Arc::clone),
+            models: entry.models.clone(),
+            rename: entry.rename.clone(),
+        })
+    }
+
+    /// What it has to say about a name. A name that is neither renamed nor matched by a stated pattern is
+    /// served only if the catalogue knows it.
+    fn offer(&self, name: &str, at: Timestamp) -> Offer {
+        let renamed = self.rename.get(name);
+        let matched = self.models.iter().any(|pattern| pattern.matches(name));
+        if renamed.is_none() && !matched && !self.models.is_empty() {
+            return Offer::None;
+        }
+        let theirs = renamed.map_or(name, String::as_str);
+        let card = self.seller.as_ref().map_or(Ok(None), |seller| seller.card(theirs, at));
+        match card {
+            Ok(Some(card)) => Offer::Priced(theirs.to_owned(), card),
+            Ok(None) if renamed.is_none() && !matched => Offer::None,
+            Ok(None) | Err(_) => Offer::Unpriced,
+        }
+    }
+
+    /// The names under which it may serve something, ours with theirs.
+    fn names(&self) -> BTreeMap<&str, &str> {
+        let is_served =
+            |name: &&str| self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(name));
+        let known = self.seller.iter().flat_map(|seller| seller.names()).filter(is_served);
+        let renamed = self.rename.iter().map(|(ours, theirs)| (ours.as_str(), theirs.as_str()));
+        known.map(|name| (name, name)).chain(renamed).collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! Authorize: asks the ledger for leave to make the call. Where only the cheap bound of the input stands
+//! in the way, the model's own tokenizer is asked and the ledger is asked again.
+
+use nemo_events::key::BoundBasis;
+use nemo_events::limits::Endpoint;
+use nemo_projections::Refusal;
+use nemo_projections::decide::{Authorize, Priced};
+use nemo_projections::hold::Ask;
+
+use super::prepare::Prepared;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::Failure;
+use crate::ledger::{Authorized, ExecuteError};
+use crate::providers::openai::exact_input_tokens;
+
+/// Authorises the call, or says why not. A refusal is counted.
+pub(super) async fn admit(app: &App, caller: &Caller, prepared: &Prepared) -> Result<Authorized, Failure> {
+    let org = caller.account().glance(|account| account.key.as_ref().map(|key| key.org));
+    let org = app.ledger.standing(org).await.map_err(|error| Failure::from(&error))?;
+    let mut command = Authorize {
+        call: prepared.call,
+        request: prepared.request,
+        attempt: 1,
+        presented: caller.presented().clone(),
+        org,
+        address: caller.address(),
+        client: prepared.client.clone(),
+        endpoint: Endpoint::ChatCompletions,
+        model: prepared.chat.model.clone(),
+        priced: prepared.route.as_ref().map_err(Clone::clone).map(|route| Priced {
+            provider: route.provider.name.clone(),
+            provider_model: route.provider_model.clone(),
+            card_id: route.card_id,
+            card: route.card.clone(),
+        }),
+        ask: prepared.ask,
+        deadline_secs: app.config.calls.deadline_secs,
+        tags: Vec::new(),
+        streams: prepared.chat.streams,
+        hidden_output: false,
+        idempotency_key: None,
+        body: None,
+    };
+    if let Ok(priced) = &command.priced {
+        app.ledger.publish(priced.card_id, &priced.card).await.map_err(|error| Failure::from(&error))?;
+    }
+    let mut result = app.ledger.authorize(caller.account(), command.clone()).await;
+    if let Err(ExecuteError::Refused(refusal)) = &result
+        && hangs_on_the_bound(refusal)
+        && let Some(ask) = exact_ask(prepared).await
+    {
+        command.ask = ask;
+        result = app.ledger.authorize(caller.account(), command).await;
+    }
+    result.map_err(|error| {
+        if let ExecuteError::Refused(refusal) = &error {
+            app.ledger.count_refusal(caller.key(), refusal, prepared.client.address.as_deref());
+        }
+        Failure::from(&error)
+    })
+}
+
+/// Whether a smaller bound of the input could change a refusal.
+fn hangs_on_the_bound(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::BudgetExceeded(_)
+            | Refusal::BudgetHeld(_)
+            | Refusal::CallTooDear { .. }
+            | Refusal::TokensAboveRate { .. }
+            | Refusal::TokenRate { .. }
+    )
+}
+
+/// The same request with its input counted by the model's tokenizer, if there is one and it helps.
+async fn exact_ask(prepared: &Prepared) -> Option<Ask> {
+    let tokenizer = prepared.route.as_ref().ok()?.card.tokenizer?;
+    if prepared.ask.basis != BoundBasis::Bytes {
+        return None;
+    }
+    let (body, chat) = (prepared.body.clone(), prepared.chat.clone());
+    // Counting a long text takes milliseconds, and the first time loads the tokenizer's tables.
+    let counted = tokio::task::spawn_blocking(move || exact_input_tokens(&body, &chat, tokenizer)).await;
+    let input_tokens = counted.ok().flatten().filter(|tokens| *tokens < prepared.ask.input_tokens)?;
+    Some(Ask { input_tokens, basis: BoundBasis::Tokenizer, ..prepared.ask })
+}

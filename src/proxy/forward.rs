@@ -1,0 +1,221 @@
+//! Forward: the one place that sends a call to its provider, and it takes an `Authorized` by value.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::HeaderValue;
+use nemo_events::key::{Ending, ForfeitReason, VoidReason};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::call::{Answer, Interrupts};
+use super::client::Ours;
+use super::estimate::Seen;
+use super::metered::{Facts, Metered, Verdict};
+use super::prepare::Prepared;
+use super::{provider_error, stream, whole};
+use crate::app::App;
+use crate::error::{Failure, Retry};
+use crate::ledger::Authorized;
+use crate::providers::Route;
+use crate::providers::openai::read_usage;
+
+/// A provider's error body is read this far.
+const ERROR_BODY_MAX_BYTES: usize = 64 * 1024;
+const ERROR_BODY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a dispatch needs besides leave.
+pub(super) struct Dispatch<'a> {
+    pub(super) app: &'a App,
+    pub(super) prepared: &'a Prepared,
+    pub(super) route: &'a Route,
+    pub(super) interrupts: Interrupts<'a>,
+}
+
+/// How a call ended, what is known of it, and what its client is still owed.
+pub(super) struct Outcome {
+    pub(super) verdict: Verdict,
+    pub(super) facts: Facts,
+    pub(super) answer: Answer,
+}
+
+impl Outcome {
+    pub(super) const fn failed(verdict: Verdict, facts: Facts, failure: Failure) -> Self {
+        Self { verdict, facts, answer: Answer::Failure(failure) }
+    }
+}
+
+/// Sends the call and sees its answer through. Whatever happens, the call comes out metered.
+pub(super) async fn forward(
+    mut dispatch: Dispatch<'_>,
+    authorized: Authorized,
+    ours: &mut Ours,
+) -> (Metered, Answer) {
+    let started = Instant::now();
+    let outcome = send(&mut dispatch, &authorized, started, ours).await;
+    let card = dispatch.route.card.clone();
+    (Metered::new(authorized, card, started, outcome.facts, outcome.verdict), outcome.answer)
+}
+
+async fn send(dispatch: &mut Dispatch<'_>, authorized: &Authorized, started: Instant, ours: &mut Ours) -> Outcome {
+    let provider = &dispatch.route.provider;
+    if ours.is_gone() {
+        let verdict = Verdict::Voided(VoidReason::NotSent);
+        return Outcome::failed(verdict, Facts::default(), Failure::internal());
+    }
+    crate::failpoint::reached("dispatch");
+    let sending = timeout(provider.timeouts.first_byte, dispatch.app.http.execute(match request(dispatch, authorized) {
+        Ok(request) => request,
+        Err(error) => return not_sendable(&provider.name, &error),
+    }));
+    let plain_stream = authorized.event().streams && !authorized.event().hidden_output;
+    let response = tokio::select! {
+        biased;
+        interrupt = dispatch.interrupts.next() => {
+            let verdict = Verdict::Estimated(Seen::Tokens(0), interrupt.ending());
+            let verdict = if authorized.event().streams { verdict } else { hidden(interrupt.ending()) };
+            return Outcome::failed(verdict, Facts::default(), interrupt.failure(&provider.name));
+        }
+        // An answer that nobody waits for is read to its end only where its cost could not be told otherwise.
+        () = ours.gone(), if plain_stream => {
+            let verdict = Verdict::Estimated(Seen::Tokens(0), Ending::ClientLeft);
+            return Outcome::failed(verdict, Facts::default(), Failure::internal());
+        }
+        response = sending => response,
+    };
+    match response {
+        Err(_) => {
+            info!(provider = %provider.name, "the provider did not answer in time");
+            let verdict = Verdict::Forfeited(ForfeitReason::TimedOut);
+            Outcome::failed(verdict, Facts::default(), Failure::provider_timeout(&provider.name))
+        }
+        Ok(Err(error)) => not_answered(&provider.name, &error),
+        Ok(Ok(response)) => answered(dispatch, authorized, started, response, ours).await,
+    }
+}
+
+async fn answered(
+    dispatch: &mut Dispatch<'_>,
+    authorized: &Authorized,
+    started: Instant,
+    response: reqwest::Response,
+    ours: &mut Ours,
+) -> Outcome {
+    crate::failpoint::reached("answered");
+    let key = dispatch.route.provider.key.as_ref();
+    let id = response.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+    let facts = Facts {
+        status: Some(response.status().as_u16()),
+        provider_request: id.and_then(|id| provider_error::id(id, key)),
+        first_byte_ms: None,
+    };
+    if !response.status().is_success() {
+        return refused(dispatch, response, facts).await;
+    }
+    if authorized.event().streams {
+        stream::relay(dispatch, authorized, started, response, facts, ours).await
+    } else {
+        whole::collect(dispatch, authorized, started, response, facts).await
+    }
+}
+
+/// The provider's request: headers built from empty, the body as received but for what is spliced in.
+fn request(dispatch: &Dispatch<'_>, authorized: &Authorized) -> Result<reqwest::Request, reqwest::Error> {
+    let Dispatch { app, prepared, route, .. } = dispatch;
+    let event = authorized.event();
+    let flavour = route.provider.flavour;
+    let body = prepared.chat.outgoing(&prepared.body, &event.provider_model, event.output_limit, flavour);
+    let accept = if event.streams { "text/event-stream" } else { "application/json" };
+    let mut request = app
+        .http
+        .post(format!("{}/chat/completions", route.provider.base_url))
+        .header(CONTENT_TYPE, "application/json")
+        .header(ACCEPT, accept)
+        // What cannot be read cannot be metered.
+        .header(ACCEPT_ENCODING, "identity")
+        .body(body);
+    if let Some(key) = &route.provider.key
+        && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
+    {
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value.as_bytes());
+    }
+    request.build()
+}
+
+fn not_sendable(provider: &str, error: &reqwest::Error) -> Outcome {
+    warn!(provider, error = %cause(error), "the request could not be made");
+    let verdict = Verdict::Voided(VoidReason::NotSent);
+    Outcome::failed(verdict, Facts::default(), Failure::internal())
+}
+
+/// Nothing came back. Only where no connection was made is it sure that nothing was sent.
+fn not_answered(provider: &str, error: &reqwest::Error) -> Outcome {
+    info!(provider, error = %cause(error), "the provider did not answer");
+    if error.is_connect() {
+        let verdict = Verdict::Voided(VoidReason::NotConnected);
+        return Outcome::failed(verdict, Facts::default(), Failure::provider_unreachable(provider));
+    }
+    let verdict = Verdict::Forfeited(ForfeitReason::Reset);
+    let failure = Failure::provider_failed(provider, "broke the connection before it answered");
+    Outcome::failed(verdict, Facts::default(), failure)
+}
+
+/// An error without its URL, with what caused it.
+fn cause(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(source) = next {
+        text = format!("{text}{}{source}", if text.is_empty() { "" } else { ": " });
+        next = source.source();
+    }
+    text
+}
+
+/// The provider said no, or broke: not billed, unless it reports usage all the same.
+async fn refused(dispatch: &mut Dispatch<'_>, mut response: reqwest::Response, facts: Facts) -> Outcome {
+    let provider = &dispatch.route.provider;
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    let mut body = Vec::new();
+    let reading = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > ERROR_BODY_MAX_BYTES {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        _ = timeout(ERROR_BODY_PATIENCE, reading) => {}
+        _ = dispatch.interrupts.next() => {}
+    }
+    info!(provider = %provider.name, status, "the provider refused");
+    let usage = serde_json::from_slice::<UsageOnly<'_>>(&body).ok().and_then(|body| body.usage);
+    let verdict = match usage.and_then(|usage| read_usage(usage.get()).ok()) {
+        Some(usage) => Verdict::Reported(usage, Ending::ProviderFailed),
+        None if status >= 500 => Verdict::Voided(VoidReason::ProviderFailed),
+        None => Verdict::Voided(VoidReason::ProviderRefused),
+    };
+    let told = provider_error::body(&provider.name, status, &body, provider.key.as_ref());
+    let failure = Failure {
+        status: provider_error::status(status),
+        code: "provider_error",
+        message: String::new(),
+        param: None,
+        retry_after_secs: retry_after,
+        retry: if matches!(status, 408 | 409 | 429 | 500..) { Retry::Useful } else { Retry::Useless },
+    };
+    Outcome { verdict, facts, answer: Answer::Whole(whole::Whole::provider_error(failure, &told)) }
+}
+
+#[derive(serde::Deserialize)]
+struct UsageOnly<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a serde_json::value::RawValue>,
+}
+
+/// Nothing of the output could be seen.
+pub(super) const fn hidden(ending: Ending) -> Verdict {
+    Verdict::Estimated(Seen::Hidden, ending)
+}

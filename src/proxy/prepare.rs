@@ -1,0 +1,81 @@
+//! From a body to what is asked of the ledger: scan, read the priced fields, find model and price.
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::USER_AGENT;
+use bytes::Bytes;
+use nemo_events::key::Client;
+use nemo_events::{CallId, RequestId};
+use nemo_projections::hold::Ask;
+use nemo_projections::refusal::PriceRefusal;
+use uuid::Uuid;
+
+use super::scan::{BodyError, Scanned};
+use crate::app::App;
+use crate::auth::{address, caller::Caller};
+use crate::error::Failure;
+use crate::providers::Route;
+use crate::providers::openai::{ChatRequest, FieldError};
+
+/// A request that was understood, not yet allowed.
+pub(super) struct Prepared {
+    pub(super) call: CallId,
+    pub(super) request: RequestId,
+    pub(super) body: Scanned,
+    pub(super) chat: ChatRequest,
+    pub(super) route: Result<Route, PriceRefusal>,
+    pub(super) ask: Ask,
+    pub(super) client: Client,
+}
+
+/// Reads a chat completion request. What is wrong with the model or its price is kept for the decision,
+/// where guards that come before it may refuse first.
+pub(super) fn chat(app: &App, request: &HttpRequest, caller: &Caller, body: Bytes) -> Result<Prepared, Failure> {
+    let body = Scanned::parse(body).map_err(|error| body_failure(&error))?;
+    let chat = ChatRequest::read(&body, &app.inert_fields).map_err(|error| field_failure(&error))?;
+    let ask = Ask {
+        input_tokens: chat.input.tokens,
+        basis: chat.input.basis,
+        output_limit: chat.output_limit,
+        choices: chat.choices,
+    };
+    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    Ok(Prepared {
+        call: CallId::from_uuid(Uuid::now_v7()),
+        request: crate::request_id::of(request).ok_or_else(Failure::internal)?,
+        route: app.providers.route(&chat.model, app.ledger.now()),
+        client: address::client(caller.address(), user_agent, app.config.server.record_clients),
+        body,
+        chat,
+        ask,
+    })
+}
+
+fn body_failure(error: &BodyError) -> Failure {
+    let failure = Failure::invalid_request(sentence(error));
+    match error {
+        BodyError::DuplicateKey { path } | BodyError::NotUnicode { path } | BodyError::TooDeep { path } => {
+            failure.about(path.clone())
+        }
+        BodyError::NotUtf8 | BodyError::NotJson(_) | BodyError::NotAnObject => failure,
+    }
+}
+
+fn field_failure(error: &FieldError) -> Failure {
+    let failure = match error {
+        FieldError::UnknownField { name } => return Failure::unknown_field(name),
+        FieldError::NotPriceable { .. } => {
+            Failure::new(StatusCode::BAD_REQUEST, "request_not_priceable", sentence(error))
+        }
+        FieldError::Invalid { .. } => Failure::invalid_request(sentence(error)),
+    };
+    failure.about(error.field())
+}
+
+/// An error's fragment as a sentence.
+fn sentence(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}

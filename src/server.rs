@@ -1,0 +1,243 @@
+//! `nemo serve`: puts the parts together, listens, and stops in good order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App as Web, HttpServer, web};
+use anyhow::{Context as _, bail};
+use nemo_events::gateway::{MasterKeyInstalled, PepperAdded};
+use nemo_events::GatewayEvent;
+use nemo_store::EventStore;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::app::{App, Lifecycle};
+use crate::auth::misses::ColdMisses;
+use crate::auth::secrets::{FirstStart, Secrets};
+use crate::catalogue::Catalogue;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::ledger::{Ledger, LedgerOptions};
+use crate::providers::Providers;
+use crate::providers::openai::InertFields;
+use crate::read_side::ReadSide;
+use crate::{request_id, routes, welcome};
+
+/// Connections to providers are dropped after this long without use. Shorter than any server's own
+/// limit that is in common use, because a connection that closes under a request leaves nobody knowing
+/// whether it was served.
+const PROVIDER_IDLE: Duration = Duration::from_secs(4);
+/// After the drain, how long cut calls have to write their ends.
+const SETTLE_GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// Where it cannot start; the text says what to do.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let store = open_store(&config).await?;
+    let events = store.head().await.context("cannot read the ledger")?;
+    let (secrets, first_start) = open_secrets(&config, events.is_none())?;
+    let ledger = Ledger::open(LedgerOptions {
+        store: Arc::clone(&store),
+        clock: Arc::new(SystemClock),
+        node: config.server.node.clone(),
+        accounts_max_bytes: config.server.accounts_max_bytes,
+    })
+    .await
+    .context("cannot open the ledger")?;
+    let new_secrets = match_secrets(&ledger.known_secrets(), &secrets)?;
+    ledger.node_started(new_secrets).await.context("cannot write to the ledger")?;
+    let catalogue = Catalogue::with(&config.prices).context("the prices cannot be used")?;
+    let providers = Providers::new(&config, &catalogue)?;
+    let read_side = ReadSide::start(&config.server.data_dir, &ledger);
+    let app = Arc::new(App {
+        http: provider_client(&config)?,
+        inert_fields: InertFields::with(config.calls.inert_fields.iter().cloned()),
+        secrets,
+        ledger,
+        read_side,
+        providers,
+        misses: ColdMisses::default(),
+        lifecycle: Lifecycle::default(),
+        config,
+    });
+    let listening = listen(&app)?;
+    welcome::print(&app, &listening.addresses, first_start.as_ref(), events);
+    until_told_to_stop().await?;
+    stop(app, listening.handles, store).await
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn EventStore>> {
+    let dir = config.server.data_dir.clone();
+    let store = tokio::task::spawn_blocking(move || crate::store::open(&dir)).await??;
+    Ok(store)
+}
+
+/// Secrets are made only for a ledger that is new: another one was written with secrets of its own.
+fn open_secrets(config: &Config, ledger_is_new: bool) -> anyhow::Result<(Secrets, Option<FirstStart>)> {
+    let dir = config.server.secrets_dir();
+    if ledger_is_new {
+        return Ok(Secrets::open_or_create(&dir)?);
+    }
+    Ok((Secrets::open(&dir)?, None))
+}
+
+/// Compares the secrets at hand with those that the ledger was written with. Returns the events that
+/// introduce new ones.
+fn match_secrets(known: &[GatewayEvent], secrets: &Secrets) -> anyhow::Result<Vec<GatewayEvent>> {
+    let ours = secrets.fingerprints();
+    let mut new: Vec<GatewayEvent> = Vec::new();
+    for (pepper, fingerprint) in ours.peppers {
+        let same = |event: &&GatewayEvent| matches!(event, GatewayEvent::PepperAdded(e) if e.pepper == pepper);
+        match known.iter().find(same) {
+            None => new.push(PepperAdded { pepper, fingerprint }.into()),
+            Some(GatewayEvent::PepperAdded(e)) if e.fingerprint == fingerprint => {}
+            Some(_) => bail!("the pepper {pepper} is not the one that this ledger was written with"),
+        }
+    }
+    let had_peppers = known.iter().any(|event| matches!(event, GatewayEvent::PepperAdded(_)));
+    if had_peppers && new.iter().any(|event| matches!(event, GatewayEvent::PepperAdded(_))) && new.len() == 1 {
+        warn!("a pepper is new to the ledger: keys digested with a lost pepper cannot be used");
+    }
+    for (master_key, fingerprint) in ours.master_keys {
+        let same = |event: &&GatewayEvent| {
+            matches!(event, GatewayEvent::MasterKeyInstalled(e) if e.master_key == master_key)
+        };
+        match known.iter().find(same) {
+            None => {
+                let replaces = known.iter().rev().find_map(|event| match event {
+                    GatewayEvent::MasterKeyInstalled(e) => Some(e.master_key.clone()),
+                    _ => None,
+                });
+                new.push(MasterKeyInstalled { master_key, fingerprint, replaces }.into());
+            }
+            Some(GatewayEvent::MasterKeyInstalled(e)) if e.fingerprint == fingerprint => {}
+            Some(_) => bail!("the master key {master_key} is not the one that this ledger was written with"),
+        }
+    }
+    Ok(new)
+}
+
+/// The client that calls providers. Whatever would send a request a second time, or somewhere else, is
+/// off: it would be a call that nobody authorised.
+fn provider_client(config: &Config) -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent(concat!("nemo/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .referer(false)
+        .connect_timeout(Duration::from_secs(config.calls.connect_timeout_secs.into()))
+        .pool_idle_timeout(PROVIDER_IDLE)
+        .build()
+        .context("cannot set up TLS; are the system's CA certificates installed (Debian: ca-certificates)?")
+}
+
+struct Listening {
+    addresses: Addresses,
+    handles: Vec<ServerHandle>,
+}
+
+/// Where the gateway listens.
+pub struct Addresses {
+    /// For applications.
+    pub inference: SocketAddr,
+    /// For managers; the same unless configured.
+    pub management: SocketAddr,
+}
+
+fn listen(app: &Arc<App>) -> anyhow::Result<Listening> {
+    let server = &app.config.server;
+    let bind = |address: SocketAddr| {
+        let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+        let bound = listener.local_addr()?;
+        anyhow::Ok((listener, bound))
+    };
+    let (listener, inference) = bind(server.listen)?;
+    let mut handles = Vec::new();
+    let management = match server.management_listen {
+        None => {
+            handles.push(start(app, listener, server.worker_threads(), |cfg| {
+                cfg.configure(routes::inference).configure(routes::management);
+            })?);
+            inference
+        }
+        // A listener and a worker of its own: a flood of calls does not delay a revoke.
+        Some(address) => {
+            let (second, management) = bind(address)?;
+            handles.push(start(app, listener, server.worker_threads(), routes::inference)?);
+            handles.push(start(app, second, 1, routes::management)?);
+            management
+        }
+    };
+    Ok(Listening { addresses: Addresses { inference, management }, handles })
+}
+
+fn start(
+    app: &Arc<App>,
+    listener: TcpListener,
+    workers: usize,
+    routes: fn(&mut web::ServiceConfig),
+) -> anyhow::Result<ServerHandle> {
+    let data = web::Data::from(Arc::clone(app));
+    let server = HttpServer::new(move || {
+        Web::new()
+            .app_data(data.clone())
+            .wrap(from_fn(request_id::assign))
+            .configure(routes)
+            .default_service(web::to(crate::routes::not_found))
+    })
+    .workers(workers)
+    .tcp_nodelay(true)
+    // A client that hangs up while its provider is silent is noticed only so.
+    .h1_allow_half_closed(false)
+    .disable_signals()
+    .shutdown_timeout(5)
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    Ok(handle)
+}
+
+async fn until_told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// New calls are refused, running ones drain, then are cut and settled; nothing stays open.
+async fn stop(app: Arc<App>, handles: Vec<ServerHandle>, store: Arc<dyn EventStore>) -> anyhow::Result<()> {
+    info!(calls = app.ledger.running.count(), "stopping: new calls are refused, running ones drain");
+    app.lifecycle.stop();
+    let drain = Duration::from_secs(app.config.server.drain_secs.into());
+    if tokio::time::timeout(drain, app.ledger.running.idle()).await.is_err() {
+        warn!(calls = app.ledger.running.count(), "the drain is over: cutting what still runs");
+        app.ledger.running.cut_all();
+        let _ = tokio::time::timeout(SETTLE_GRACE, app.ledger.running.idle()).await;
+    }
+    for handle in handles {
+        handle.stop(true).await;
+    }
+    app.ledger.write_refusals().await;
+    if let Err(error) = app.ledger.node_stopped().await {
+        warn!(%error, "the stop could not be written to the ledger");
+    }
+    app.read_side.stop().await;
+    if tokio::time::timeout(SETTLE_GRACE, app.ledger.drain()).await.is_err() {
+        warn!("some work did not end in time; its calls are ended at the next start");
+    }
+    store.close().await;
+    info!("stopped");
+    Ok(())
+}
+

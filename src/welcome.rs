@@ -1,0 +1,49 @@
+//! The first words on the terminal: what runs where, what was made, and what to do next.
+
+use nemo_events::Position;
+
+use crate::app::App;
+use crate::auth::secrets::FirstStart;
+use crate::server::Addresses;
+
+/// Prints them on standard output.
+pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>, events: Option<Position>) {
+    let Addresses { inference, management } = addresses;
+    let server = &app.config.server;
+    println!("Nemo {} is listening on http://{inference}", env!("CARGO_PKG_VERSION"));
+    if management != inference {
+        println!("Management listens on http://{management}");
+    }
+    let ledger = events.map_or_else(|| "a new ledger".to_owned(), |at| format!("the ledger at position {at}"));
+    println!("Node {} continues {ledger} in {}", server.node, server.data_dir.display());
+    for provider in app.providers.iter() {
+        println!("Provider {} at {}", provider.name, provider.base_url);
+    }
+    for notice in &app.config.notices {
+        println!("Note: {notice}");
+    }
+    if let Some(first) = first_start {
+        println!("\nThis is its first start. Made:");
+        println!("  {}  the master key: it manages, and never makes a call", first.master_key_file.display());
+        println!("\nNext:");
+        println!("  nemo orgs create acme");
+        println!("  nemo keys create --org acme --name first --budget month=5");
+        println!("\nand then, with the key that is shown once:");
+        println!("  curl http://{inference}/v1/chat/completions -H \"authorization: Bearer $NEMO_API_KEY\" \\");
+        println!("    -H 'content-type: application/json' \\");
+        println!(
+            "    -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
+            example_model(app)
+        );
+    } else if let Some(file) = app.secrets.master_key_file_still_there() {
+        println!("The master key is still in {}. Move it to a safe place.", file.display());
+    }
+}
+
+/// A model that the example can name: a well-known one if it is served, else the first.
+fn example_model(app: &App) -> String {
+    const WELL_KNOWN: &str = "gpt-4o-mini";
+    let models = app.providers.models(&|_| true, app.ledger.now());
+    let known = models.iter().find(|entry| entry.id == WELL_KNOWN).or_else(|| models.first());
+    known.map_or_else(|| WELL_KNOWN.to_owned(), |entry| entry.id.clone())
+}

@@ -1,0 +1,106 @@
+//! How a gateway is configured for a test.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::nemo::Nemo;
+use super::process::Exited;
+use crate::fake_provider::{FakeProvider, UsdPerMillion};
+
+const PRICE: UsdPerMillion<'_> = UsdPerMillion { input: "2.50", cached: "1.25", output: "10" };
+
+/// A configuration: everything at its default but for what a test states, as lines of TOML.
+///
+/// The provider is called `fake`, knows both names of the output limit, is told the service tier, and serves
+/// `gpt-*`. With a price: `gpt-test` (128,000 tokens in and out, 16,384 out), `gpt-think` (the same, and it
+/// reasons), `gpt-house` (ours for `gpt-test`). Any other `gpt-…` has none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    server: String,
+    calls: String,
+    provider: String,
+    more: String,
+    env: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// Lines for `[server]`.
+    pub(crate) fn server(mut self, lines: &str) -> Setup {
+        push(&mut self.server, lines);
+        self
+    }
+
+    /// Lines for `[calls]`.
+    pub(crate) fn calls(mut self, lines: &str) -> Setup {
+        push(&mut self.calls, lines);
+        self
+    }
+
+    /// Lines for the provider `fake`.
+    pub(crate) fn provider(mut self, lines: &str) -> Setup {
+        push(&mut self.provider, lines);
+        self
+    }
+
+    /// Further tables, such as `[[prices]]` (of the provider `fake`) or `[[providers]]`.
+    pub(crate) fn more(mut self, tables: &str) -> Setup {
+        push(&mut self.more, tables);
+        self
+    }
+
+    /// An environment variable of the process. All other `NEMO_…` variables are taken out of it.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Setup {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it on a new ledger, with a new provider.
+    pub(crate) async fn start(self) -> Nemo {
+        Nemo::start_with(self).await.unwrap_or_else(|exited| panic!("nemo did not start: {exited}"))
+    }
+
+    /// Starts it and expects it to refuse.
+    pub(crate) async fn refused(self) -> Exited {
+        let nemo = Nemo::start_with(self).await;
+        nemo.map_or_else(|exited| exited, |_| panic!("nemo started, which it should not"))
+    }
+
+    pub(super) fn environment(&self) -> &[(String, String)] {
+        &self.env
+    }
+
+    /// A provider that charges what the configuration says it does.
+    pub(super) async fn new_provider() -> FakeProvider {
+        let provider = FakeProvider::start().await;
+        provider.set_price("gpt-test", PRICE);
+        provider.set_price("gpt-think", PRICE);
+        provider
+    }
+
+    pub(super) fn toml(&self, home: &Path, provider: &FakeProvider) -> String {
+        let Setup { server, calls, provider: lines, more, .. } = self;
+        let (home, base_url) = (home.display(), provider.base_url());
+        let mut text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = \"{home}/data\"\nworkers = 2\n{server}\n\
+             [calls]\n{calls}\n\
+             [[providers]]\nname = \"fake\"\nbase_url = \"{base_url}\"\napi_key_file = \"{home}/provider-key\"\n\
+             models = [\"gpt-*\"]\nrename = {{ gpt-house = \"gpt-test\" }}\n\
+             output_limit_field = \"max_completion_tokens\"\nsends_service_tier = true\n{lines}\n"
+        );
+        for (model, reasons) in [("gpt-test", false), ("gpt-think", true)] {
+            let UsdPerMillion { input, cached, output } = PRICE;
+            let _ = write!(
+                text,
+                "[[prices]]\nprovider = \"fake\"\nmodel = \"{model}\"\ninput = \"{input}\"\n\
+                 cache_read = \"{cached}\"\noutput = \"{output}\"\ncontext_window = 128000\n\
+                 max_output_tokens = 16384\nreasoning = {reasons}\n"
+            );
+        }
+        text + more
+    }
+}
+
+fn push(text: &mut String, lines: &str) {
+    text.push_str(lines);
+    text.push('\n');
+}

@@ -1,0 +1,20 @@
+//! Nemo as its callers, its managers and its providers meet it: the real program over real sockets, a scripted
+//! provider behind it, and nothing but its public surface in between. One file for each story; names are
+//! sentences. `harness.rs` starts the program, `fake_provider` is where its calls go.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that is wrong about these fails, and should"
+)]
+
+mod chat;
+mod ends;
+mod errors;
+mod fake_provider;
+mod harness;
+mod restart;
+mod secrets;
+mod stream;

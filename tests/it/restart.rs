@@ -1,0 +1,180 @@
+//! The gateway stops, in good order or not, and starts again: what it knew is still so, and no call stays open.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::fake_provider::{Behaviour, Phase};
+use crate::harness::{Answer, INPUT, Nemo, OUTPUT, Setup};
+
+#[tokio::test]
+async fn everything_is_as_it_was_after_a_clean_restart() {
+    let nemo = Nemo::start().await;
+    nemo.provider().script(Behaviour::success(9, 7));
+    let key = nemo.key(json!({"budgets": [{"window": "total", "limit": "1"}], "models": ["gpt-test"]})).await;
+    let revoked = nemo.rich_key().await;
+    key.chat(json!({})).await.ok();
+    revoked.tell("revoke", json!({"reason": "gone"})).await;
+    let (shown, events) = (key.shown().await, key.history().await);
+    assert!(nemo.terminate().await.success());
+    nemo.restart().await;
+    assert_eq!((key.shown().await, key.history().await), (shown, events));
+    revoked.chat(json!({})).await.refused(401, "key_revoked");
+    key.chat(json!({"model": "gpt-think"})).await.refused(403, "model_not_allowed");
+    assert_eq!(key.chat(json!({})).await.header("x-nemo-budget-remaining"), Some("0.999815"));
+    assert_eq!(key.books_balance().await.len(), 2);
+}
+
+#[tokio::test]
+async fn everything_acknowledged_is_there_after_a_crash() {
+    let nemo = Nemo::start().await;
+    nemo.provider().script(Behaviour::success(9, 7));
+    let key = nemo.rich_key().await;
+    for _ in 0..5 {
+        key.chat(json!({})).await.ok();
+    }
+    let shown = key.shown().await;
+    nemo.kill9().await;
+    nemo.restart().await;
+    assert_eq!(key.shown().await, shown);
+    assert_eq!(key.charged().await, 5 * 92_500);
+    key.chat(json!({})).await.ok();
+    assert_eq!(key.books_balance().await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_call_that_was_open_in_a_crash_is_charged_its_hold() {
+    let nemo = Nemo::start().await;
+    nemo.provider().hold_at(Phase::Received);
+    let key = nemo.rich_key().await;
+    let whole = key.raw_chat(json!({})).await;
+    let streaming = key.raw_chat(json!({"stream": true})).await;
+    nemo.provider().until_held(Phase::Received, 2).await.unwrap();
+    nemo.kill9().await;
+    drop((whole, streaming));
+    nemo.restart().await;
+    let calls = key.books_balance().await;
+    assert_eq!(calls.len(), 2);
+    for call in calls {
+        assert_eq!((call.end.as_str(), &call.ended["reason"]), ("CallForfeited", &json!("node_died")));
+        assert_eq!(call.charged(), call.hold());
+    }
+    nemo.provider().release();
+    key.chat(json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_running_calls_and_refuses_new_ones() {
+    let nemo = Nemo::start().await;
+    nemo.provider().script(Behaviour::success(9, 7));
+    nemo.provider().hold_at(Phase::MidStream(2));
+    let key = nemo.rich_key().await;
+    let mut stream = key.stream(json!({})).await;
+    stream.until("one").await;
+    // Accepted before the stop; what it asks comes after it.
+    let mut late = nemo.raw("GET /v1/key HTTP/1.1\r\nhost: nemo\r\nconnection: close\r\n").await;
+    nemo.signal(Signal::TERM);
+    nemo.stderr().until("stopping").await;
+    late.write(format!("authorization: Bearer {}\r\n\r\n", key.secret())).await;
+    let refused = late.rest().await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("ledger_unavailable"), "{refused}");
+    nemo.provider().release();
+    let tail = stream.rest().await;
+    assert!(tail.is_done(), "{}", tail.text());
+    assert!(nemo.until_exit().await.status.success());
+    nemo.restart().await;
+    let call = key.books_balance().await.remove(0);
+    assert_eq!((&call.ended["ending"], call.charged()), (&json!("completed"), 9 * INPUT + 7 * OUTPUT));
+}
+
+#[tokio::test]
+async fn calls_that_outlast_the_drain_are_cut_and_settled() {
+    let nemo = Setup::default().server("drain_secs = 1").start().await;
+    nemo.provider().script(Behaviour::success(9, 40));
+    nemo.provider().hold_at(Phase::MidStream(2));
+    let key = nemo.rich_key().await;
+    let mut stream = key.stream(json!({})).await;
+    stream.until("one two").await;
+    let received: String = crate::harness::sse_data(&stream.text()).concat();
+    let text = received.split("\"content\":\"").nth(2).unwrap().split('"').next().unwrap().to_owned();
+    nemo.signal(Signal::TERM);
+    let tail = stream.rest().await;
+    assert_eq!(tail.error_code().as_deref(), Some("gateway_stopping"), "{}", tail.text());
+    assert!(nemo.until_exit().await.status.success());
+    nemo.restart().await;
+    let call = key.books_balance().await.remove(0);
+    assert_eq!((call.end.as_str(), &call.ended["ending"]), ("CallSettled", &json!("stopped")));
+    assert_eq!((&call.ended["evidence"], call.charged()), (&json!("estimated"), call.estimate(text.len())));
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_is_cut_after_the_drain_too() {
+    let nemo = Setup::default().server("drain_secs = 0").start().await;
+    nemo.provider().hold_at(Phase::Received);
+    let key = nemo.rich_key().await;
+    let asking = tokio::spawn({
+        let key = key.clone();
+        async move { key.chat(json!({})).await }
+    });
+    nemo.provider().until_held(Phase::Received, 1).await.unwrap();
+    nemo.signal(Signal::INT);
+    let answer: Answer = asking.await.unwrap();
+    answer.refused(503, "gateway_stopping");
+    assert!(answer.forbids_retry());
+    assert!(nemo.until_exit().await.status.success());
+    nemo.restart().await;
+    let call = key.books_balance().await.remove(0);
+    assert_eq!((call.end.as_str(), call.charged()), ("CallSettled", call.hold()));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_drain() {
+    let nemo = Setup::default().server("drain_secs = 3600").start().await;
+    nemo.provider().script(Behaviour::success(9, 40));
+    nemo.provider().hold_at(Phase::MidStream(2));
+    let key = nemo.rich_key().await;
+    let mut stream = key.stream(json!({})).await;
+    stream.until("one two").await;
+    nemo.signal(Signal::TERM);
+    nemo.stderr().until("stopping").await;
+    nemo.signal(Signal::TERM);
+    let tail = tokio::time::timeout(Duration::from_secs(20), stream.rest()).await.expect("the drain goes on");
+    assert_eq!(tail.error_code().as_deref(), Some("gateway_stopping"));
+    nemo.until_exit().await;
+    nemo.restart().await;
+    assert_eq!(key.books_balance().await[0].end, "CallSettled");
+}
+
+#[tokio::test]
+async fn a_second_process_in_the_same_directory_is_refused() {
+    let nemo = Nemo::start().await;
+    let key = nemo.rich_key().await;
+    let second = nemo.second_refused().await;
+    assert_eq!(second.status.code().map(|code| code != 0), Some(true));
+    let data = nemo.data();
+    assert!(second.stderr.contains(data.to_str().unwrap()) && second.stderr.contains("in use"), "{}", second.stderr);
+    key.chat(json!({})).await.ok();
+    nemo.kill9().await;
+    nemo.restart().await;
+    key.chat(json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn readiness_goes_with_the_first_signal_and_life_with_the_last_call() {
+    let nemo = Nemo::start().await;
+    for path in ["/healthz", "/readyz"] {
+        Answer::of(nemo.http().get(nemo.url(path))).await.ok();
+    }
+    nemo.provider().hold_at(Phase::Received);
+    let key = nemo.rich_key().await;
+    let running = key.raw_chat(json!({})).await;
+    nemo.provider().until_held(Phase::Received, 1).await.unwrap();
+    nemo.signal(Signal::TERM);
+    nemo.stderr().until("stopping").await;
+    Answer::of(nemo.http().get(nemo.url("/healthz"))).await.ok();
+    assert_eq!(Answer::of(nemo.http().get(nemo.url("/readyz"))).await.status, 503);
+    nemo.provider().release();
+    assert!(nemo.until_exit().await.status.success());
+    drop(running);
+}
