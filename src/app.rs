@@ -25,8 +25,6 @@ pub struct App {
     pub providers: Providers,
     /// Request fields that are passed on unpriced.
     pub inert_fields: InertFields,
-    /// The client that calls providers.
-    pub http: reqwest::Client,
     /// Look-ups of unknown keys by address.
     pub misses: ColdMisses,
     /// Where the gateway is in its life.

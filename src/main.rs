@@ -37,10 +37,11 @@ async fn run(command: Command) -> ExitCode {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
-    let mut config = Config::load(args.config.as_deref(), &Environment::of_process())?;
+    let mut environment = Environment::of_process();
     if let Some(listen) = args.listen {
-        config.server.listen = listen;
+        environment = environment.with_flag("--listen", "server", "listen", listen.to_string());
     }
+    let mut config = Config::load(args.config.as_deref(), &environment)?;
     if let Some(data_dir) = args.data_dir {
         config.server.data_dir = data_dir;
     }

@@ -26,10 +26,6 @@ use crate::providers::openai::InertFields;
 use crate::read_side::ReadSide;
 use crate::{request_id, routes, welcome};
 
-/// Connections to providers are dropped after this long without use. Shorter than any server's own
-/// limit that is in common use, because a connection that closes under a request leaves nobody knowing
-/// whether it was served.
-const PROVIDER_IDLE: Duration = Duration::from_secs(4);
 /// After the drain, how long cut calls have to write their ends.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
 
@@ -55,7 +51,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let providers = Providers::new(&config, &catalogue)?;
     let read_side = ReadSide::start(&config.server.data_dir, &ledger);
     let app = Arc::new(App {
-        http: provider_client(&config)?,
         inert_fields: InertFields::with(config.calls.inert_fields.iter().cloned()),
         secrets,
         ledger,
@@ -120,22 +115,6 @@ fn match_secrets(known: &[GatewayEvent], secrets: &Secrets) -> anyhow::Result<Ve
         }
     }
     Ok(new)
-}
-
-/// The client that calls providers. Whatever would send a request a second time, or somewhere else, is
-/// off: it would be a call that nobody authorised.
-fn provider_client(config: &Config) -> anyhow::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .user_agent(concat!("nemo/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .tcp_nodelay(true)
-        .referer(false)
-        .connect_timeout(Duration::from_secs(config.calls.connect_timeout_secs.into()))
-        .pool_idle_timeout(PROVIDER_IDLE)
-        .build()
-        .context("cannot set up TLS; are the system's CA certificates installed (Debian: ca-certificates)?")
 }
 
 struct Listening {

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// The configuration file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "NEMO_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// Where to listen, in place of the configuration's address
     #[arg(long, value_name = "ADDR")]

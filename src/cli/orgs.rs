@@ -1,6 +1,6 @@
 //! `nemo orgs`: the owners of keys.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::json;
@@ -52,9 +52,33 @@ pub struct NameArg {
     pub name: String,
 }
 
+/// An org's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusValue {
+    /// Its keys may be used
+    Active,
+    /// They may not until it is resumed
+    Suspended,
+    /// Never again
+    Archived,
+}
+
+impl StatusValue {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Archived => "archived",
+        }
+    }
+}
+
 /// Which orgs to list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
+    /// Orgs of this status
+    #[arg(long, value_name = "STATUS", value_enum)]
+    pub status: Option<StatusValue>,
     /// Part of the name
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
@@ -127,8 +151,12 @@ pub async fn run(command: OrgsCommand, session: &mut Session) -> Result<(), Comm
 }
 
 async fn list(args: ListArgs, session: &mut Session) -> Result<(), CommandError> {
-    let ListArgs { search, limit, min_position } = args;
-    let filters = [("q", search), ("min_position", min_position.map(|position| position.to_string()))];
+    let ListArgs { status, search, limit, min_position } = args;
+    let filters = [
+        ("status", status.map(|status| status.as_str().to_owned())),
+        ("q", search),
+        ("min_position", min_position.map(|position| position.to_string())),
+    ];
     let query = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     session.list(&ORGS, List { path: &["api", "orgs"], query, next: "cursor", limit }).await
 }

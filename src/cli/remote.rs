@@ -211,7 +211,6 @@ impl Session {
 
 #[derive(Deserialize)]
 struct NamedOrg {
-    #[serde(alias = "org")]
     id: OrgId,
     name: String,
 }

@@ -96,12 +96,10 @@ fn key() -> Value {
 /// A key as `GET /api/keys` tells it.
 fn key_row(id: &str, name: &str) -> Value {
     json!({
-        "key": id, "org": ORG, "status": "blocked", "labels": { "name": name, "tags": [] },
-        "labels_revision": 0, "limits": { "unlimited": true, "expires_at": "2027-01-31T00:00:00.000000Z" },
-        "expires_at": "2027-01-31T00:00:00.000000Z", "secret_version": 1, "last_four": "a1b2",
-        "created_at": "2026-11-01T08:00:00.000000Z", "created_position": 7,
-        "changed_at": "2026-11-01T08:00:00.000000Z", "revision": 0, "recorded_at": "2026-11-01T08:00:00.000000Z",
-        "last_used_at": null, "calls": 0, "spend": "0", "open_calls": 0, "held": "0",
+        "id": id, "org": ORG, "status": "blocked", "labels": { "name": name, "tags": [] },
+        "limits": { "unlimited": true, "expires_at": "2027-01-31T00:00:00.000000Z" }, "last_four": "a1b2",
+        "created_at": "2026-11-01T08:00:00.000000Z", "changed_at": "2026-11-01T08:00:00.000000Z",
+        "last_used_at": null, "calls": 0, "spend": "0", "open_calls": 0, "held": "0", "revision": 0,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Where calls go: one module for each dialect (wire shapes and usage), and the table that finds the provider
 //! of a model. Nothing here knows the ledger.
 
+mod client;
 pub mod openai;
 pub mod route;
 pub mod simulated;
@@ -30,6 +31,10 @@ pub struct Provider {
     pub flavour: Flavour,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// Calls it, and only it.
+    pub http: reqwest::Client,
+    /// Where its chat completions are.
+    pub chat_completions: reqwest::Url,
     seller: Option<Arc<Seller>>,
     models: Vec<ModelPattern>,
     rename: BTreeMap<String, String>,
@@ -46,6 +51,20 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
+/// Why a provider cannot be called.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// Its key is not to be had.
+    #[error("it has no usable key")]
+    Key(#[from] ProviderKeyError),
+    /// The address is no URL.
+    #[error("its `base_url` is no URL")]
+    Address,
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: are the system's CA certificates installed (Debian: ca-certificates)?")]
+    Tls(#[source] reqwest::Error),
+}
+
 /// What a provider has to say about a model's name.
 enum Offer {
     /// It does not serve it.
@@ -57,14 +76,17 @@ enum Offer {
 }
 
 impl Provider {
-    fn new(entry: &ProviderEntry, catalogue: &Catalogue) -> Result<Self, ProviderKeyError> {
+    fn new(entry: &ProviderEntry, catalogue: &Catalogue) -> Result<Self, Unusable> {
         let key = match &entry.key {
             KeySource::Variable(name) => Some(ProviderKey::from_env(name)?),
             KeySource::File(path) => Some(ProviderKey::from_file(path)?),
             KeySource::None => None,
         };
         let secs = |secs: u32| Duration::from_secs(u64::from(secs));
+        let url = format!("{}/chat/completions", entry.base_url);
         Ok(Self {
+            http: client::build(secs(entry.connect_timeout_secs)).map_err(Unusable::Tls)?,
+            chat_completions: url.parse().map_err(|_| Unusable::Address)?,
             name: entry.name.clone(),
             base_url: entry.base_url.clone(),
             key,

@@ -11,8 +11,7 @@ use nemo_events::{PriceCardId, Timestamp};
 use nemo_projections::decide::Priced;
 use nemo_projections::refusal::PriceRefusal;
 
-use super::{Offer, Provider};
-use crate::auth::provider_key::ProviderKeyError;
+use super::{Offer, Provider, Unusable};
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 
@@ -49,25 +48,25 @@ pub struct ModelEntry {
     pub max_output_tokens: u64,
 }
 
-/// A provider whose key cannot be used.
+/// A provider that cannot be called.
 #[derive(Debug, thiserror::Error)]
-#[error("provider {provider} has no usable key")]
-pub struct NoKey {
+#[error("the provider {provider} cannot be used")]
+pub struct UnusableProvider {
     /// The provider.
     pub provider: String,
     /// Why.
-    pub source: ProviderKeyError,
+    pub source: Unusable,
 }
 
 impl Providers {
     /// Loads the keys of all configured providers.
     ///
     /// # Errors
-    /// [`NoKey`] for the first provider whose key is not to be had.
-    pub fn new(config: &Config, catalogue: &Catalogue) -> Result<Self, NoKey> {
+    /// [`UnusableProvider`] for the first provider whose key is not to be had.
+    pub fn new(config: &Config, catalogue: &Catalogue) -> Result<Self, UnusableProvider> {
         let provider = |entry| match Provider::new(entry, catalogue) {
             Ok(provider) => Ok(Arc::new(provider)),
-            Err(source) => Err(NoKey { provider: entry.name.clone(), source }),
+            Err(source) => Err(UnusableProvider { provider: entry.name.clone(), source }),
         };
         config.providers.iter().map(provider).collect::<Result<_, _>>().map(Self)
     }

@@ -44,7 +44,7 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     let Ok(route) = &prepared.route else { return ours.fail(Failure::internal(), headers::call(prepared.call)) };
     let limit = u64::from(app.config.calls.deadline_secs).saturating_sub(CUT_BEFORE_DEADLINE_SECS);
     let interrupts = Interrupts { place, deadline: Deadline::now() + Duration::from_secs(limit) };
-    let dispatch = Dispatch { app: &app, prepared: &prepared, route, interrupts };
+    let dispatch = Dispatch { prepared: &prepared, route, interrupts };
     let (metered, answer) = forward(dispatch, authorized, &mut ours).await;
     let settled = settle_in_time(&app, metered).await;
     match &settled {

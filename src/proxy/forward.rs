@@ -14,7 +14,6 @@ use super::estimate::Seen;
 use super::metered::{Facts, Metered, Verdict};
 use super::prepare::Prepared;
 use super::{provider_error, stream, whole};
-use crate::app::App;
 use crate::error::{Failure, Retry};
 use crate::ledger::Authorized;
 use crate::providers::Route;
@@ -26,7 +25,6 @@ const ERROR_BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a dispatch needs besides leave.
 pub(super) struct Dispatch<'a> {
-    pub(super) app: &'a App,
     pub(super) prepared: &'a Prepared,
     pub(super) route: &'a Route,
     pub(super) interrupts: Interrupts<'a>,
@@ -64,7 +62,7 @@ async fn send(dispatch: &mut Dispatch<'_>, authorized: &Authorized, started: Ins
         return Outcome::failed(verdict, Facts::default(), Failure::internal());
     }
     crate::failpoint::reached("dispatch");
-    let sending = timeout(provider.timeouts.first_byte, dispatch.app.http.execute(match request(dispatch, authorized) {
+    let sending = timeout(provider.timeouts.first_byte, provider.http.execute(match request(dispatch, authorized) {
         Ok(request) => request,
         Err(error) => return not_sendable(&provider.name, &error),
     }));
@@ -121,14 +119,15 @@ async fn answered(
 
 /// The provider's request: headers built from empty, the body as received but for what is spliced in.
 fn request(dispatch: &Dispatch<'_>, authorized: &Authorized) -> Result<reqwest::Request, reqwest::Error> {
-    let Dispatch { app, prepared, route, .. } = dispatch;
+    let Dispatch { prepared, route, .. } = dispatch;
     let event = authorized.event();
     let flavour = route.provider.flavour;
     let body = prepared.chat.outgoing(&prepared.body, &event.provider_model, event.output_limit, flavour);
     let accept = if event.streams { "text/event-stream" } else { "application/json" };
-    let mut request = app
+    let mut request = route
+        .provider
         .http
-        .post(format!("{}/chat/completions", route.provider.base_url))
+        .post(route.provider.chat_completions.clone())
         .header(CONTENT_TYPE, "application/json")
         .header(ACCEPT, accept)
         // What cannot be read cannot be metered.

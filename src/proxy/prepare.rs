@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::scan::{BodyError, Scanned};
 use crate::app::App;
 use crate::auth::{address, caller::Caller};
+use crate::catalogue::{Extra, has_price_for};
 use crate::error::Failure;
 use crate::providers::Route;
 use crate::providers::openai::{ChatRequest, FieldError};
@@ -43,12 +44,20 @@ pub(super) fn chat(app: &App, request: &HttpRequest, caller: &Caller, body: Byte
     Ok(Prepared {
         call: CallId::from_uuid(Uuid::now_v7()),
         request: crate::request_id::of(request).ok_or_else(Failure::internal)?,
-        route: app.providers.route(&chat.model, app.ledger.now()),
+        route: app.providers.route(&chat.model, app.ledger.now()).and_then(|route| priceable(route, &chat)),
         client: address::client(caller.address(), user_agent, app.config.server.record_clients),
         body,
         chat,
         ask,
     })
+}
+
+/// Audio is priced apart, or not at all: a card without a price for it would bill it as text.
+fn priceable(route: Route, chat: &ChatRequest) -> Result<Route, PriceRefusal> {
+    if chat.input.audio && !has_price_for(&route.card, Extra::InputAudio) {
+        return Err(PriceRefusal::NotPriceable("the model has no price for audio".to_owned()));
+    }
+    Ok(route)
 }
 
 fn body_failure(error: &BodyError) -> Failure {

@@ -444,23 +444,13 @@ fn sources(dir: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// The string literals in a source that stand where a code stands.
+/// The literals in a source that stand where a code stands: behind a status, or named as one.
 fn codes_in(source: &str) -> BTreeSet<String> {
-    let mut codes = BTreeSet::new();
-    let mut rest = source;
-    while let Some((before, after)) = rest.split_once('"') {
-        let Some((literal, next)) = after.split_once('"') else { break };
-        let before = before.trim_end();
-        let status = before.strip_suffix(',').and_then(|before| before.rsplit_once("StatusCode::")).map(|(_, name)| name);
-        let is_status = status.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
-        let is_code = is_status || before.ends_with(" code:") || before.ends_with("try_again(");
-        let looks_like_one = literal.contains('_') && literal.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        if is_code && looks_like_one {
-            codes.insert(literal.to_owned());
-        }
-        rest = next;
-    }
-    codes
+    let behind_status = source.split("StatusCode::").skip(1).filter_map(|rest| Some(rest.split_once(',')?.1));
+    let named = [" code: ", "try_again("].into_iter().flat_map(|mark| source.split(mark).skip(1));
+    let literal = |rest: &str| Some(rest.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
+    let is_code = |text: &String| text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    behind_status.chain(named).filter_map(literal).filter(is_code).collect()
 }
 
 #[test]

@@ -18,3 +18,4 @@ mod harness;
 mod restart;
 mod secrets;
 mod stream;
+mod tidy;

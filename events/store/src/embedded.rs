@@ -29,6 +29,7 @@ mod reads;
 mod row;
 mod scan;
 mod schema;
+mod sum;
 mod verify;
 mod wal;
 mod watermark;

@@ -2,7 +2,7 @@
 //!
 //! `nice cargo run --release -p nemo-read-model --example apply_bench [calls]`. CPU is the thread's own.
 
-#![allow(clippy::unwrap_used, reason = "a measurement that fails is none")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that fails is none")]
 
 use std::time::Instant;
 

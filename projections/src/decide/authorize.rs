@@ -326,8 +326,7 @@ fn guard_budgets(
             resets_at: window_end(budget.window, window.start),
             output_limit_that_fits: fitting_output_limit(key, card, ask, now),
         };
-        let unheld = budget.limit.checked_sub(window.settled).is_some_and(takes);
-        if window.open == 0 || !unheld {
+        if !budget.limit.checked_sub(window.settled).is_some_and(takes) {
             return Err(Refusal::BudgetExceeded(short));
         }
         held.get_or_insert(Refusal::BudgetHeld(short));

@@ -36,6 +36,12 @@ pub struct ListArgs {
     /// Keys with this environment
     #[arg(long, value_name = "ENV")]
     pub env: Option<String>,
+    /// Keys with this cost centre
+    #[arg(long, value_name = "COST-CENTRE")]
+    pub cost_centre: Option<String>,
+    /// Keys with this tag
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
     /// How many to list at most; all without it
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
@@ -106,6 +112,8 @@ pub(super) async fn list(args: ListArgs, session: &mut Session) -> Result<(), Co
         ("app", args.app),
         ("job", args.job),
         ("env", args.env),
+        ("cost_centre", args.cost_centre),
+        ("tag", args.tag),
         ("min_position", args.min_position.map(|position| position.to_string())),
     ];
     let query = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();

@@ -70,29 +70,19 @@ pub enum Cell {
     OneCall(Nanos),
     /// How many.
     Count(u64),
-    /// When, to the second.
-    Moment(Timestamp),
-    /// When, to the millisecond.
-    Instant(Timestamp),
+    /// When; people are shown the minute.
+    Minute(Timestamp),
+    /// When; people are shown the second.
+    Second(Timestamp),
+    /// When; people are shown the millisecond.
+    Millisecond(Timestamp),
 }
 
 impl Cell {
-    /// The cell of a text that may not be there.
+    /// The cell of a value that may not be there.
     #[must_use]
-    pub fn text(text: Option<impl Into<String>>) -> Self {
-        text.map_or(Self::Nothing, |text| Self::Text(text.into()))
-    }
-
-    /// The cell of a moment that may not be there.
-    #[must_use]
-    pub fn moment(at: Option<Timestamp>) -> Self {
-        at.map_or(Self::Nothing, Self::Moment)
-    }
-
-    /// The cell of a total that may not be there.
-    #[must_use]
-    pub fn total(amount: Option<Nanos>) -> Self {
-        amount.map_or(Self::Nothing, Self::Total)
+    pub fn maybe<T>(value: Option<T>, cell: fn(T) -> Self) -> Self {
+        value.map_or(Self::Nothing, cell)
     }
 
     /// As people see it.
@@ -105,8 +95,9 @@ impl Cell {
             Self::Total(amount) => money::total(*amount),
             Self::OneCall(amount) => money::one_call(*amount),
             Self::Count(count) => money::grouped(*count),
-            Self::Moment(at) => time::to_the_second(*at),
-            Self::Instant(at) => time::to_the_millisecond(*at),
+            Self::Minute(at) => time::to_the_minute(*at),
+            Self::Second(at) => time::to_the_second(*at),
+            Self::Millisecond(at) => time::to_the_millisecond(*at),
         }
     }
 
@@ -118,7 +109,7 @@ impl Cell {
             Self::Text(text) | Self::Id(text) | Self::Status(text, _) => text.clone(),
             Self::Total(amount) | Self::OneCall(amount) => amount.to_string(),
             Self::Count(count) => count.to_string(),
-            Self::Moment(at) | Self::Instant(at) => at.to_string(),
+            Self::Minute(at) | Self::Second(at) | Self::Millisecond(at) => at.to_string(),
         }
     }
 

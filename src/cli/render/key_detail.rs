@@ -39,8 +39,8 @@ fn facts(key: &Key) -> Vec<(&'static str, Cell)> {
     ];
     facts.extend(labels);
     facts.extend(key.secrets.iter().rev().map(secret));
-    facts.push(("Created", Cell::Moment(key.created_at)));
-    facts.push(("Last used", Cell::moment(key.attribution.last_used_at)));
+    facts.push(("Created", Cell::Second(key.created_at)));
+    facts.push(("Last used", Cell::maybe(key.attribution.last_used_at, Cell::Second)));
     let refusals = key.attribution.refusals.iter();
     let refusals: Vec<_> = refusals.map(|r| format!("{} {}", money::grouped(r.count), r.code)).collect();
     facts.extend((!refusals.is_empty()).then(|| ("Refused", Cell::Text(refusals.join(", ")))));
@@ -105,7 +105,7 @@ fn budget(budget: &BudgetUse) -> Vec<Cell> {
         Cell::Total(*settled),
         Cell::Total(*held),
         Cell::Total(*free),
-        Cell::moment(*resets_at),
+        Cell::maybe(*resets_at, Cell::Second),
         Cell::Id(note),
     ]
 }
@@ -120,8 +120,8 @@ fn open_calls(open: &OpenCalls, look: Look) -> String {
             Cell::Text(call.provider_model.clone()),
             Cell::Text(call.provider.clone()),
             Cell::OneCall(call.hold),
-            Cell::Moment(call.authorized_at),
-            Cell::Moment(call.deadline),
+            Cell::Second(call.authorized_at),
+            Cell::Second(call.deadline),
         ]
     });
     let rows: Vec<_> = rows.collect();
@@ -143,7 +143,7 @@ fn spend_by_model(used: &KeyUse, look: Look) -> String {
     for model in &used.models {
         let names = [Cell::Text(model.model.clone()), Cell::Text(model.provider.clone())];
         rows.push(
-            names.into_iter().chain(sums(model.used)).chain([Cell::Moment(model.first_seen)]).collect(),
+            names.into_iter().chain(sums(model.used)).chain([Cell::Second(model.first_seen)]).collect(),
         );
     }
     let together = [("other models", used.other_models), ("all models", used.total)];

@@ -10,8 +10,8 @@ pub static ORGS: Shape<Org> = Shape {
         Column::new("id", "Org", |org| Cell::Id(org.id.to_string())),
         Column::new("name", "Name", |org| Cell::Text(org.name.clone())),
         Column::new("status", "Status", |org| status(&org.status)),
-        Column::new("keys", "Keys", |org| org.keys.map_or(Cell::Nothing, Cell::Count)),
-        Column::new("created_at", "Created", |org| Cell::Moment(org.created_at)),
+        Column::new("keys", "Keys", |org| Cell::maybe(org.keys, Cell::Count)),
+        Column::new("created_at", "Created", |org| Cell::Minute(org.created_at)),
     ],
     none: "No orgs.",
 };

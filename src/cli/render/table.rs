@@ -1,17 +1,26 @@
 //! Tables for people: columns two spaces apart, no lines, ids never broken.
 
-use comfy_table::{CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::text::printable;
 use super::{Cell, Tone};
 use crate::cli::screen::Look;
 
-/// A table under its headings.
+/// A column of text gets at least so many characters, or as many as it needs.
+const TEXT_LEAST_WIDTH: u16 = 10;
+/// Between columns.
+const GAP: u16 = 2;
+
+/// A table under its headings; where the terminal is too narrow for it, names and values for each row.
 #[must_use]
 pub fn with_headings(headings: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
     let mut table = plain(rows, look);
     table.set_header(headings.iter().map(comfy_table::Cell::new));
-    finished(table, rows)
+    let least = shaped(&mut table, rows);
+    match table.width() {
+        Some(width) if width < least => one_by_one(headings, rows, look),
+        Some(_) | None => table.trim_fmt() + "\n",
+    }
 }
 
 /// Names and values, one pair to a line.
@@ -19,7 +28,16 @@ pub fn with_headings(headings: &[&str], rows: &[Vec<Cell>], look: Look) -> Strin
 pub fn of_pairs(pairs: &[(&str, Cell)], look: Look) -> String {
     let name = |name: &str| Cell::Id(name.to_owned());
     let rows: Vec<_> = pairs.iter().map(|(label, value)| vec![name(label), value.clone()]).collect();
-    finished(plain(&rows, look), &[])
+    let mut table = plain(&rows, look);
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, GAP));
+    });
+    table.trim_fmt() + "\n"
+}
+
+fn one_by_one(headings: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
+    let pairs = |row: &Vec<Cell>| headings.iter().copied().zip(row.iter().cloned()).collect::<Vec<_>>();
+    rows.iter().map(|row| of_pairs(&pairs(row), look)).collect::<Vec<_>>().join("\n")
 }
 
 fn plain(rows: &[Vec<Cell>], look: Look) -> Table {
@@ -34,18 +52,24 @@ fn plain(rows: &[Vec<Cell>], look: Look) -> Table {
     table
 }
 
-fn finished(mut table: Table, rows: &[Vec<Cell>]) -> String {
+/// Numbers to the right, texts broken where they must be, all else whole. Returns the least width.
+fn shaped(table: &mut Table, rows: &[Vec<Cell>]) -> u16 {
+    let widths = table.column_max_content_widths();
+    let mut least = 0_u16;
     for (place, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        let mut cells = rows.iter().filter_map(|row| row.get(place));
-        if cells.any(Cell::is_number) {
+        let cells = || rows.iter().filter_map(|row| row.get(place));
+        column.set_padding((0, GAP));
+        if cells().any(Cell::is_number) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        if rows.iter().filter_map(|row| row.get(place)).all(|cell| !matches!(cell, Cell::Text(_))) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        let needed = widths.get(place).copied().unwrap_or_default();
+        let breakable = cells().any(|cell| matches!(cell, Cell::Text(_)));
+        let width = if breakable { needed.min(TEXT_LEAST_WIDTH) } else { needed };
+        // Of a column, the padding is a part.
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width.saturating_add(GAP))));
+        least = least.saturating_add(width).saturating_add(GAP);
     }
-    table.trim_fmt() + "\n"
+    least
 }
 
 fn dressed(cell: &Cell, look: Look) -> comfy_table::Cell {

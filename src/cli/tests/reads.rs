@@ -43,8 +43,8 @@ async fn keys_are_a_table_for_people() {
     let page = json!({ "keys": [key_row(KEY, "a\u{1b}[31m")], "next_cursor": null, "position": 7 });
     let server = FakeServer::answering(vec![Canned::json(&page)]).await;
     let ran = run(&server, &["keys", "list"]).await;
-    let table = "Key              Name    Status     App  Job  Env  Budgets  Spent  Last used  Expires\n\
-                 key_0123456789A  a\u{fffd}[31m  ● blocked  –    –    –    no cap   $0.00  –          2027-01-31 00:00:00Z\n";
+    let table = "Key              Name    Status     App / job  Env  Budgets  Spent  Last used  Expires\n\
+                 key_0123456789A  a\u{fffd}[31m  ● blocked  –          –    no cap   $0.00  –          2027-01-31 00:00Z\n";
     assert_eq!(ran.data, table);
 }
 
@@ -146,17 +146,18 @@ async fn what_only_a_later_server_knows_does_no_harm() {
 
 #[tokio::test]
 async fn calls_tell_how_they_ended_and_what_they_cost() {
-    let call = |ended: Value| {
-        json!({
-            "call": CALL, "key": KEY, "endpoint": "responses", "provider": "openai", "provider_model": "gpt-5",
-            "model": "m", "labels_revision": 0, "hold": "0.5", "streams": true, "claims": ["@night"],
-            "authorized_revision": 3, "authorized_position": 9, "authorized_at": "2026-11-22T10:00:00.000000Z",
-            "ended": ended,
-        })
+    let call = |end: Value| {
+        let mut call = json!({
+            "id": CALL, "authorized_at": "2026-11-22T10:00:00.000000Z", "authorized_revision": 3,
+            "endpoint": "responses", "model": "m", "provider": "openai", "provider_model": "gpt-5",
+            "labels_revision": 0, "hold": "0.5", "streams": true, "tags": ["@night"], "outcome": "open",
+        });
+        call.as_object_mut().unwrap().extend(end.as_object().unwrap().clone());
+        call
     };
     let end = |outcome: &str, rest: Value| {
         let mut end = json!({
-            "revision": 4, "position": 10, "at": "2026-11-22T10:00:05.000000Z", "outcome": outcome,
+            "outcome": outcome, "ended_at": "2026-11-22T10:00:05.000000Z", "ended_revision": 4,
             "cost": "0.00123456", "usage": { "input": 1200, "output": 34 }, "status": 200, "first_byte_ms": 1,
             "duration_ms": 5000, "over_hold": false, "corrected_revision": null,
         });
@@ -164,7 +165,7 @@ async fn calls_tell_how_they_ended_and_what_they_cost() {
         end
     };
     let calls = [
-        Value::Null,
+        json!({}),
         end("settled", json!({ "evidence": "reported", "ending": "completed" })),
         end("settled", json!({ "evidence": "estimated", "ending": "client_left" })),
         end("forfeited", json!({ "reason": "node_died", "corrected_revision": 8 })),
@@ -195,7 +196,7 @@ async fn calls_tell_how_they_ended_and_what_they_cost() {
     assert_eq!(ends, expected, "{table}");
     let csv = ran("csv").await.data;
     let settled = "0197b5a0-0000-7000-8000-000000000002,2026-11-22T10:00:00.000000Z,responses,openai,gpt-5,'@night,\
-                   settled,completed,200,1200,34,0.5,0.00123456,5000";
+                   settled,completed,200,1200,34,0.5,0.00123456,2026-11-22T10:00:05.000000Z,5000";
     assert_eq!(csv.lines().nth(2), Some(settled));
 }
 
@@ -239,7 +240,7 @@ async fn a_timeline_goes_on_from_revision_to_revision() {
 
 #[tokio::test]
 async fn an_org_is_found_by_its_exact_name() {
-    let row = |id: &str, name: &str| json!({ "org": id, "name": name });
+    let row = |id: &str, name: &str| json!({ "id": id, "name": name });
     let other = "0197b5a0-0000-7000-8000-00000000000f";
     let page = |orgs: Value| Canned::json(&json!({ "orgs": orgs, "next_cursor": null, "position": 1 }));
     let found = Canned::json(&json!({ "org": org("Acme"), "revision": 0, "position": 1 }));
@@ -248,7 +249,7 @@ async fn an_org_is_found_by_its_exact_name() {
     let ran = run(&server, &["orgs", "show", "Acme"]).await;
     assert_eq!(server.lines(), ["GET /api/orgs?q=Acme&limit=200".to_owned(), format!("GET /api/orgs/{ORG}")]);
     let table = "Org                                   Name  Status    Keys  Created\n\
-                 0197b5a0-0000-7000-8000-000000000001  Acme  ● active  –     2026-11-01 08:00:00Z\n";
+                 0197b5a0-0000-7000-8000-000000000001  Acme  ● active  –     2026-11-01 08:00Z\n";
     assert_eq!(ran.data, table);
 
     let none = FakeServer::answering(vec![page(json!([row(ORG, "Acme Two")]))]).await;

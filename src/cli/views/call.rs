@@ -5,11 +5,10 @@ use serde::Deserialize;
 
 use super::Known;
 
-/// A call in a list.
+/// A call in a list. What is `None` is not known before its end, or not at all.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CallRow {
     /// The call.
-    #[serde(alias = "call")]
     pub id: CallId,
     /// When it was authorised.
     pub authorized_at: Timestamp,
@@ -24,19 +23,11 @@ pub struct CallRow {
     pub provider_model: Option<String>,
     /// What its caller says that it is for.
     #[serde(default)]
-    pub claims: Vec<String>,
+    pub tags: Vec<String>,
     /// What it may cost at most.
     #[serde(default)]
     pub hold: Option<Nanos>,
-    /// How it ended; `None` while it is open.
-    #[serde(default)]
-    pub ended: Option<CallEnd>,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Deserialize)]
-pub struct CallEnd {
-    /// `settled`, `voided` or `forfeited`.
+    /// `open`, `settled`, `voided` or `forfeited`.
     pub outcome: String,
     /// What a settled cost rests on.
     #[serde(default)]
@@ -44,8 +35,12 @@ pub struct CallEnd {
     /// How the answer of a settled call came to its end; why another one has none.
     #[serde(default, alias = "ending")]
     pub reason: Option<String>,
+    /// When it ended.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
     /// What it is charged now.
-    pub cost: Nanos,
+    #[serde(default)]
+    pub cost: Option<Nanos>,
     /// What it used.
     #[serde(default)]
     pub usage: Option<Known<Usage>>,

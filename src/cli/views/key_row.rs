@@ -57,7 +57,6 @@ impl Limits {
 #[derive(Debug, Clone, Deserialize)]
 pub struct KeyRow {
     /// Its id.
-    #[serde(alias = "key")]
     pub id: KeyId,
     /// Its org.
     pub org: OrgId,

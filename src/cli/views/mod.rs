@@ -11,7 +11,7 @@ use nemo_events::limits::KeyLimits;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-pub use call::{CallEnd, CallRow};
+pub use call::CallRow;
 pub use key::{
     BudgetUse, Key, KeyUse, Model, ModelUse, OpenCall, OpenCalls, RateUse, Rates, RefusedFor, Secret, Used,
     WindowUse,

@@ -7,12 +7,10 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 pub struct Org {
     /// Its id.
-    #[serde(alias = "org")]
     pub id: OrgId,
     /// What people call it.
     pub name: String,
     /// `active`, `suspended` or `archived`.
-    #[serde(alias = "standing")]
     pub status: String,
     /// When it was created.
     pub created_at: Timestamp,

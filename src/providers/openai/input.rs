@@ -70,6 +70,8 @@ pub struct InputBound {
     pub tokens: u64,
     /// `Bytes`, or `ContextWindow` if some content's tokens do not follow from its bytes.
     pub basis: BoundBasis,
+    /// Some of it is audio, which only a card with a price for audio can price.
+    pub audio: bool,
 }
 
 /// How text is measured.
@@ -149,10 +151,12 @@ struct Walk<'i> {
     tokens: u64,
     /// Content whose tokens do not follow from its bytes.
     opaque: bool,
+    /// Audio is among it.
+    audio: bool,
 }
 
 fn walk(body: &Scanned, inert: Option<&InertFields>, measure: Measure) -> Result<InputBound, FieldError> {
-    let mut walk = Walk { measure, inert, tokens: REQUEST_OVERHEAD, opaque: false };
+    let mut walk = Walk { measure, inert, tokens: REQUEST_OVERHEAD, opaque: false, audio: false };
     let messages = body.get("messages").ok_or_else(|| FieldError::invalid("messages", "is missing"))?;
     walk.messages(messages)?;
     for field in ["tools", "functions"] {
@@ -163,7 +167,7 @@ fn walk(body: &Scanned, inert: Option<&InertFields>, measure: Measure) -> Result
         walk.add(body.get(field).map_or(0, |raw| measure.value(raw)));
     }
     let basis = if walk.opaque { BoundBasis::ContextWindow } else { BoundBasis::Bytes };
-    Ok(InputBound { tokens: walk.tokens, basis })
+    Ok(InputBound { tokens: walk.tokens, basis, audio: walk.audio })
 }
 
 impl Walk<'_> {
@@ -201,7 +205,7 @@ impl Walk<'_> {
                     return Err(FieldError::invalid(format!("{at}.content"), "must be a string or an array"));
                 }
                 ("audio", b"null") => {}
-                ("audio", _) => self.opaque = true,
+                ("audio", _) => (self.opaque, self.audio) = (true, true),
                 _ => self.add(self.measure.value(value)),
             }
         }
@@ -230,7 +234,8 @@ impl Walk<'_> {
         for (key, value) in part.members() {
             self.admit("messages[].content[]", &key, PART_KEYS)?;
             match &*key {
-                "image_url" | "input_audio" | "file" => self.opaque = true,
+                "input_audio" => (self.opaque, self.audio) = (true, true),
+                "image_url" | "file" => self.opaque = true,
                 _ => self.add(self.measure.value(value)),
             }
         }
@@ -311,7 +316,7 @@ mod tests {
         {
             assert_eq!(
                 bound_of(&user(content)),
-                InputBound { tokens: overhead + bytes, basis: BoundBasis::Bytes },
+                InputBound { tokens: overhead + bytes, basis: BoundBasis::Bytes, audio: false },
                 "{content}"
             );
         }

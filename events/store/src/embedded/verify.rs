@@ -13,7 +13,8 @@ use super::options::Progress;
 use super::page::damaged_event;
 use super::reads::Reads;
 use super::row::{columns, records, signed};
-use super::scan::{StreamHeads, Sum, check_index};
+use super::scan::StreamHeads;
+use super::sum::{Sum, check_index};
 use crate::{MAX_PAGE, ReadError};
 
 const BY_STREAM: &str = concat!(
@@ -54,9 +55,6 @@ pub(super) async fn verify(
             }
         }
         report(after.map_or(0, |after| after.0));
-        if after == head {
-            break;
-        }
     }
 
     let mut walk = IndexWalk { place: (String::new(), -1), target, seen: 0, sum: Sum::default(), ended: false };

@@ -81,6 +81,55 @@ async fn damage_found_while_appending_is_fatal_and_the_outcome_unknown() {
     assert!(EmbeddedStore::open(dir.path(), self::options()).is_err());
 }
 
+/// The real thing: `mount -t tmpfs -o size=6m none DIR`, then run it with `NEMO_STORE_SMALL_DISK=DIR`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a small file system of its own"]
+async fn a_disk_that_fills_up_refuses_appends_until_there_is_room() {
+    let disk = std::env::var_os("NEMO_STORE_SMALL_DISK").expect("a directory on a small file system");
+    let disk = tempfile::tempdir_in(disk).unwrap();
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![0; 3 << 20]).unwrap();
+    let dir = disk.path().join("data");
+    for checkpoint_frames in [16_384, 40] {
+        let (options, fatal) = recording();
+        let store = Arc::new(EmbeddedStore::open(&dir, Options { checkpoint_frames, ..options }).unwrap());
+        let mut scripts: Vec<Script> = (0..8)
+            .map(|n| Script::of_key(u64::from(checkpoint_frames) * 10 + n).with_data(vec![b'1'; 900]))
+            .collect();
+        let mut refused = 0;
+        while refused < 200 {
+            let script = &mut scripts[refused % 8];
+            let before = script.clone();
+            match script.next(2).send(&*store).await {
+                Ok(_) => {}
+                Err(AppendError::Unavailable(_)) => {
+                    refused += 1;
+                    *script = before;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        let written = everything(&store).await.unwrap();
+        for script in &scripts {
+            let last = stream(&store, &script.stream, Direction::Forwards).await.unwrap().pop();
+            assert_eq!(last.map(|record| record.event.head()).unwrap_or(script.head), script.head);
+        }
+        // On another disk, as nothing opens on a full one.
+        let image = scratch();
+        copy(&dir, image.path());
+        let reopened = open(image.path());
+        assert_eq!(everything(&reopened).await.unwrap(), written, "nothing refused came back");
+
+        fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+        for script in &mut scripts {
+            script.write(&*store, 2).await;
+        }
+        store.verify(|_| {}).await.unwrap();
+        store.close().await;
+        assert_eq!(*fatal.lock().unwrap(), [""; 0]);
+    }
+}
+
 fn index_root(path: &Path) -> usize {
     let sql = "SELECT rootpage FROM sqlite_schema WHERE type = 'index'";
     let copy = scratch();

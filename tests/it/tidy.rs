@@ -1,0 +1,85 @@
+//! What holds for the source itself: who may import whom, documents that are generated, sizes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nemo::config::reference_markdown;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(under: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(under)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The lines of files under a folder that contain one of some texts.
+fn lines_with(under: &str, texts: &[&str]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for file in rust_files(under) {
+        let source = fs::read_to_string(&file).unwrap();
+        let hits = source.lines().filter(|line| texts.iter().any(|text| line.contains(text)));
+        lines.extend(hits.map(|line| format!("{}: {}", file.display(), line.trim())));
+    }
+    lines
+}
+
+#[test]
+fn the_ledger_does_not_know_the_web_and_providers_do_not_know_the_ledger() {
+    assert_eq!(lines_with("src/ledger", &["actix"]), Vec::<String>::new());
+    let strangers: Vec<String> = lines_with("src/providers", &["crate::ledger", "nemo_store"]);
+    assert_eq!(strangers, Vec::<String>::new());
+}
+
+#[test]
+fn the_pure_crates_ask_no_clock_and_no_chance() {
+    let impure = ["Utc::now", "SystemTime", "Instant::now", "now_v7", "new_v4", "rand::"];
+    for crate_ in ["events/src", "projections/src"] {
+        assert_eq!(lines_with(crate_, &impure), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn no_money_is_counted_in_floating_point() {
+    for folder in ["events/src", "projections/src", "projections/read-model/src", "src/ledger", "src/catalogue"] {
+        let floats = lines_with(folder, &["f64", "f32"]);
+        let floats: Vec<_> = floats.iter().filter(|line| !line.contains("backoff.rs")).collect();
+        assert!(floats.is_empty(), "{floats:#?}");
+    }
+}
+
+/// To bring the file up to date: `NEMO_TEST_WRITE=1 cargo test --features failpoints --test it tidy`.
+#[test]
+fn the_configuration_reference_is_what_the_code_says() {
+    let path = root().join("src/docs/configuration.md");
+    let generated = reference_markdown();
+    if std::env::var_os("NEMO_TEST_WRITE").is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    assert_eq!(fs::read_to_string(path).unwrap_or_default(), generated);
+}
+
+#[test]
+fn every_decision_and_document_that_is_linked_is_there() {
+    for document in ["README.md", "src/docs/architecture.md"] {
+        let path = root().join(document);
+        let text = fs::read_to_string(&path).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let target = path.parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(target.exists(), "{document} links to {link}, which is not there");
+        }
+    }
+}
