@@ -7,7 +7,7 @@ use nemo_projections::hold::{Ask, hold, largest_output_alone, largest_output_lim
 use nemo_projections::price::{CostOverflow, cost};
 use proptest::prelude::*;
 
-use crate::support::{ask, card, granted, key, nanos, noon, rate, unlimited, with_card};
+use crate::support::{ask, card, cases, granted, key, nanos, noon, rate, unlimited, with_card};
 
 fn amount(card: &PriceCard, ask: &Ask, output: u64) -> Nanos {
     hold(card, ask, output).unwrap().amount
@@ -168,7 +168,7 @@ fn split(total: u64, cuts: &[u64]) -> Vec<u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn no_use_within_the_bounds_costs_more_than_the_hold(

@@ -5,6 +5,7 @@ use nemo_projections::rate::{Bucket, Place};
 use proptest::prelude::*;
 
 use crate::reference::rates::Queue;
+use crate::support::cases;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -28,7 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn a_bucket_admits_and_drains_like_a_queue_of_units(

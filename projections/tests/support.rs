@@ -21,7 +21,14 @@ use nemo_projections::org::Standing;
 use nemo_projections::refusal::BudgetShort;
 use nemo_projections::testing::{KeyHistory, given};
 use nemo_projections::{KeyState, Refusal};
+use proptest::test_runner::Config;
 use uuid::Uuid;
+
+/// So many cases of a property, or as many as `PROPTEST_CASES` says, for a long night.
+pub(crate) fn cases(few: u32) -> Config {
+    let cases = std::env::var("PROPTEST_CASES").map_or(few, |cases| cases.parse().unwrap());
+    Config::with_cases(cases)
+}
 
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()

@@ -35,12 +35,8 @@ use crate::ledger::Context;
 
 /// Headers that browsers add by themselves and programs do not. `sec-fetch-mode` is none of them:
 /// Node's `fetch` sends it.
-const BROWSER_MARKS: [HeaderName; 4] = [
-    ORIGIN,
-    COOKIE,
-    HeaderName::from_static("sec-fetch-site"),
-    HeaderName::from_static("sec-fetch-dest"),
-];
+const BROWSER_MARKS: [HeaderName; 4] =
+    [ORIGIN, COOKIE, HeaderName::from_static("sec-fetch-site"), HeaderName::from_static("sec-fetch-dest")];
 
 /// Somebody who may manage. Cannot make an inference call.
 #[derive(Debug)]
@@ -62,7 +58,8 @@ impl FromRequest for Manager {
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let keys = request.app_data::<web::Data<App>>().map(|app| app.secrets.master_keys());
-        let manager = keys.ok_or_else(Failure::internal).and_then(|keys| authenticate(request.headers(), keys));
+        let manager =
+            keys.ok_or_else(Failure::internal).and_then(|keys| authenticate(request.headers(), keys));
         ready(manager.map_err(|failure| FailureReply::to(request, failure)))
     }
 }
@@ -168,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_key_elsewhere_than_in_one_authorization_header_is_not_looked_at() {
-        let keys = MasterKeys::new(MasterKeyVerifier::of(&MasterKeyText::generate().unwrap()), Vec::new()).unwrap();
+        let keys =
+            MasterKeys::new(MasterKeyVerifier::of(&MasterKeyText::generate().unwrap()), Vec::new()).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("x-api-key"), HeaderValue::from_static("x"));
         assert_eq!(authenticate(&headers, &keys).unwrap_err().code, "missing_api_key");

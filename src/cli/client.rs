@@ -167,7 +167,9 @@ impl Client {
             (300..=399, _) => {
                 "Redirects are not followed: give --server the address that it leads to.".to_owned()
             }
-            (404, _) => "Is Nemo running there? Name another server with --server or NEMO_SERVER.".to_owned(),
+            (404, None | Some("not_found")) => {
+                "Is Nemo running there? Name another server with --server or NEMO_SERVER.".to_owned()
+            }
             (429 | 500..=599, _) => match wait_secs {
                 Some(secs) => format!("Try again in {secs} s."),
                 None => "The request id finds it in the server's log.".to_owned(),

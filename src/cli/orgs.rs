@@ -39,7 +39,7 @@ pub enum OrgsCommand {
     /// Refuse all keys of an org until it is resumed
     Suspend(ReasonArgs),
     /// Let the keys of a suspended org work again
-    Resume(ReasonArgs),
+    Resume(OrgArg),
     /// Archive an org and revoke all its keys, for good
     Archive(ArchiveArgs),
 }
@@ -145,7 +145,7 @@ pub async fn run(command: OrgsCommand, session: &mut Session) -> Result<(), Comm
         OrgsCommand::Show(OrgArg { org }) => show(&org, session).await,
         OrgsCommand::Rename(args) => rename(&args, session).await,
         OrgsCommand::Suspend(args) => suspend(&args, session).await,
-        OrgsCommand::Resume(args) => resume(&args, session).await,
+        OrgsCommand::Resume(OrgArg { org }) => resume(&org, session).await,
         OrgsCommand::Archive(args) => archive(&args, session).await,
     }
 }
@@ -181,12 +181,11 @@ async fn suspend(args: &ReasonArgs, session: &mut Session) -> Result<(), Command
         .await
 }
 
-async fn resume(args: &ReasonArgs, session: &mut Session) -> Result<(), CommandError> {
-    let id = session.org_id(&args.org.org).await?.to_string();
+async fn resume(org: &OrgName, session: &mut Session) -> Result<(), CommandError> {
+    let id = session.org_id(org).await?.to_string();
     let said =
         |reply: &OrgReply| format!("{} is {}: its keys work again.", called(&reply.org), reply.org.status);
-    change(session, Method::POST, &["api", "orgs", &id, "resume"], &json!({ "reason": args.reason }), said)
-        .await
+    change(session, Method::POST, &["api", "orgs", &id, "resume"], &json!({}), said).await
 }
 
 async fn archive(args: &ArchiveArgs, session: &mut Session) -> Result<(), CommandError> {

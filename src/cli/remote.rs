@@ -139,7 +139,7 @@ impl Session {
         if count == 0 {
             self.screen.say(shape.none);
         } else if more {
-            self.screen.say(&format!("There are more than these {count}: --limit sets how many are shown."));
+            self.screen.say("There are more: --limit sets how many are listed.");
         }
         Ok(())
     }
@@ -164,8 +164,11 @@ impl Session {
         }
     }
 
+    /// Looks at the orgs as they are now: names change hands, and the list may be a moment behind.
     async fn org_named(&self, name: &str) -> Result<OrgId, CommandError> {
-        let query = vec![("q", name.to_owned())];
+        let Ledger { position } = self.client.get(&["api", "ledger"], &[]).await?;
+        let mut query = vec![("q", name.to_owned())];
+        query.extend(position.map(|position| ("min_position", position.to_string())));
         let list = List { path: &["api", "orgs"], query, next: "cursor", limit: None };
         let mut found = Vec::new();
         let mut place = None;
@@ -180,8 +183,7 @@ impl Session {
         match found.as_slice() {
             [id] => Ok(*id),
             [] => {
-                let next =
-                    "`nemo orgs list` shows the orgs; one that was just created is known by its id first.";
+                let next = "`nemo orgs list` shows the orgs that there are.";
                 let what = format!("There is no org named “{name}”.");
                 Err(CommandError::new(Exit::NotFound, what).next(next.to_owned()))
             }
@@ -207,6 +209,12 @@ impl Session {
         query.push(("limit", wanted.min(PAGE_MAX).to_string()));
         self.client.get(list.path, &query).await
     }
+}
+
+/// Where the ledger ends.
+#[derive(Deserialize)]
+struct Ledger {
+    position: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use moka::future::Cache;
-use moka::ops::compute::{CompResult, Op};
+use moka::ops::compute::Op;
 
 use super::Core;
 use super::account::Account;
@@ -17,22 +17,30 @@ use super::command::ExecuteError;
 use super::fold::Fold;
 
 const SHARDS: usize = 64;
+/// Below this many entries a shard is not swept.
+const SWEEP_FROM: usize = 64;
 
 /// All accounts of one kind.
 pub struct Accounts<F: Fold> {
     core: Arc<Core>,
     cache: Cache<F::Id, Arc<Account<F>>>,
     /// Every account that anybody holds, in shards by hash.
-    live: Box<[Mutex<HashMap<F::Id, Weak<Account<F>>>>]>,
+    held: Box<[Mutex<Shard<F>>]>,
     hasher: RandomState,
+}
+
+struct Shard<F: Fold> {
+    accounts: HashMap<F::Id, Weak<Account<F>>>,
+    /// How many entries there may be before those of accounts that are gone are dropped.
+    sweep_at: usize,
 }
 
 impl<F: Fold> Accounts<F> {
     pub(super) fn new(core: Arc<Core>, max_bytes: u64) -> Self {
-        let weigher = |_: &F::Id, account: &Arc<Account<F>>| u32::try_from(account.weight()).unwrap_or(u32::MAX);
+        let weigher = |_: &F::Id, account: &Arc<Account<F>>| u32::try_from(account.tell_weight()).unwrap_or(u32::MAX);
         let cache = Cache::builder().max_capacity(max_bytes).weigher(weigher).build();
-        let live = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Self { core, cache, live, hasher: RandomState::new() }
+        let shard = |_| Mutex::new(Shard { accounts: HashMap::new(), sweep_at: SWEEP_FROM });
+        Self { core, cache, held: (0..SHARDS).map(shard).collect(), hasher: RandomState::new() }
     }
 
     /// The account, read from the store if nobody has it.
@@ -41,55 +49,77 @@ impl<F: Fold> Accounts<F> {
     /// Where the stream cannot be read.
     pub async fn get(&self, id: F::Id) -> Result<Arc<Account<F>>, ExecuteError> {
         if let Some(account) = self.live(id) {
-            // Tells the cache that the key is in use.
-            if self.cache.get(&id).await.is_some() {
-                return Ok(account);
-            }
+            self.keep(&account).await;
+            return Ok(account);
         }
-        let mut loaded = None;
-        let computed = self
-            .cache
-            .entry(id)
-            .and_try_compute_with(|entry| async {
-                if let Some(entry) = entry {
-                    return Ok(Op::Put(entry.into_value()));
-                }
-                let account = match self.live(id) {
-                    Some(account) => account,
-                    None => self.remember(Account::load(id, Arc::clone(&self.core)).await?),
-                };
-                loaded = Some(Arc::clone(&account));
-                // What does not exist is not kept: an id is cheap to invent.
-                Ok::<_, ExecuteError>(if account.revision().is_some() { Op::Put(account) } else { Op::Nop })
-            })
-            .await?;
-        let kept = match computed {
-            CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry) => {
-                Some(entry.into_value())
-            }
-            CompResult::StillNone(_) | CompResult::Removed(_) => None,
+        let mut found = None;
+        let load = async |_| {
+            // One at a time for each key: whoever came before may have it. What is in the cache is held.
+            let account = match self.live(id) {
+                Some(account) => account,
+                None => self.load(id).await?,
+            };
+            found = Some(Arc::clone(&account));
+            // What does not exist is not kept: an id is cheap to invent.
+            Ok::<_, ExecuteError>(if account.exists() { Op::Put(account) } else { Op::Nop })
         };
-        kept.or(loaded).ok_or_else(|| ExecuteError::Unavailable("the account was lost".to_owned()))
+        self.cache.entry(id).and_try_compute_with(load).await?;
+        found.ok_or_else(|| ExecuteError::Unavailable("the account was lost".to_owned()))
     }
 
     /// The account if anybody holds it.
     pub fn live(&self, id: F::Id) -> Option<Arc<Account<F>>> {
-        self.shard(id)?.get(&id)?.upgrade()
+        self.held(id).filter(|account| account.is_loaded())
     }
 
-    fn remember(&self, account: Account<F>) -> Arc<Account<F>> {
-        let account = Arc::new(account);
-        if let Some(mut shard) = self.shard(account.id()) {
-            if shard.len().is_power_of_two() {
-                shard.retain(|_, held| held.strong_count() > 0);
-            }
-            shard.insert(account.id(), Arc::downgrade(&account));
+    /// The same, also while its stream is being read for the first time: for those who tell it of events.
+    pub(super) fn held(&self, id: F::Id) -> Option<Arc<Account<F>>> {
+        self.shard(id)?.accounts.get(&id)?.upgrade()
+    }
+
+    /// Tells the cache that an account is in use, and what it weighs by now.
+    pub(super) async fn keep(&self, account: &Arc<Account<F>>) {
+        let cached = self.cache.get(&account.id()).await.is_some();
+        if !account.exists() || (cached && !account.has_another_weight()) {
+            return;
         }
-        account
+        let put = async |_| Op::Put(Arc::clone(account));
+        self.cache.entry(account.id()).and_compute_with(put).await;
     }
 
-    fn shard(&self, id: F::Id) -> Option<std::sync::MutexGuard<'_, HashMap<F::Id, Weak<Account<F>>>>> {
+    /// Known before it is read, so that no event falls between the two.
+    async fn load(&self, id: F::Id) -> Result<Arc<Account<F>>, ExecuteError> {
+        let account = Arc::new(Account::unread(id, Arc::clone(&self.core)));
+        self.remember(&account);
+        account.read().await?;
+        Ok(account)
+    }
+
+    fn remember(&self, account: &Arc<Account<F>>) {
+        let Some(mut shard) = self.shard(account.id()) else { return };
+        if shard.accounts.len() >= shard.sweep_at {
+            shard.accounts.retain(|_, held| held.strong_count() > 0);
+            shard.sweep_at = shard.accounts.len().saturating_mul(2).max(SWEEP_FROM);
+        }
+        shard.accounts.insert(account.id(), Arc::downgrade(account));
+    }
+
+    fn shard(&self, id: F::Id) -> Option<MutexGuard<'_, Shard<F>>> {
         let hash = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64).unwrap_or_default();
-        self.live.get(hash).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+        self.held.get(hash).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+impl<F: Fold> Accounts<F> {
+    /// Does the cache's housekeeping now. Returns how many accounts it has and what they weigh to it.
+    pub(super) async fn tidy_up(&self) -> (u64, u64) {
+        self.cache.run_pending_tasks().await;
+        (self.cache.entry_count(), self.cache.weighted_size())
+    }
+
+    /// How many entries the map of held accounts has, those of accounts that are gone included.
+    pub(super) fn entries(&self) -> usize {
+        self.held.iter().map(|shard| shard.lock().map_or(0, |shard| shard.accounts.len())).sum()
     }
 }

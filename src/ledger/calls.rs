@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use nemo_events::key::CallAuthorized;
+use nemo_events::key::{CallAuthorized, CallsRefused, VoidReason};
 use nemo_events::limits::WindowKind;
 use nemo_events::{Actor, CallId, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
 use nemo_projections::decide::{Authorize, Forfeit, KeyCommand, PresentedSecret, Settle, Void, authenticate};
 use nemo_projections::org::Standing;
-use nemo_projections::{KeyState, Refusal};
+use nemo_projections::{KeyState, OrgState, Refusal};
 
 use super::account::{Account, unattended};
 use super::command::{Command, Context, Done, ExecuteError, Job};
-use super::fold::{KeyAccount, KeyFold};
-use super::{AUTHORIZE_PATIENCE, Ledger};
+use super::fold::{Fold, KeyAccount, KeyFold};
+use super::refusals::Taken;
+use super::Ledger;
 
 /// What one budget has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,16 +96,28 @@ fn tightest(key: &KeyState, now: Timestamp) -> Option<BudgetLeft> {
 /// A pure command on a key, with refusals of the key that wait to be written.
 pub(super) struct OnKey<C> {
     pub(super) command: C,
-    pub(super) refused: Option<nemo_events::key::CallsRefused>,
+    pub(super) refused: Option<Taken>,
 }
 
 impl<C: KeyCommand> OnKey<C> {
+    /// What follows, behind the refusals if anything does and the key exists.
     pub(super) fn events(&self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
         let mut events = self.command.decide(state.key.as_ref(), now)?;
-        if let Some(refused) = self.refused.as_ref().filter(|_| !events.is_empty()) {
-            events.insert(0, refused.clone().into());
+        if let Some(refused) = &self.refused
+            && state.key.is_some()
+            && !events.is_empty()
+        {
+            let (since, refusals) = refused.counts();
+            events.insert(0, CallsRefused { since, refusals }.into());
         }
         Ok(events)
+    }
+
+    /// The refusals are written, if there were any: whatever is written has them in front.
+    pub(super) fn written(&mut self) {
+        if let Some(refused) = &mut self.refused {
+            refused.forget();
+        }
     }
 }
 
@@ -122,12 +135,15 @@ impl Command<KeyFold> for OnKey<Authorize> {
         })
     }
 
+    fn written(&mut self) {
+        Self::written(self);
+    }
+
     /// Authorised, but the caller gave up: nothing was sent.
-    fn if_nobody_waits(&self) -> Option<Box<dyn Job<KeyFold>>> {
-        let call = self.command.call;
-        let void =
-            Void { call, reason: nemo_events::key::VoidReason::NotSent, status: None, duration_ms: 0 };
-        let context = Context { actor: Actor::System, request: Some(self.command.request), call: Some(call) };
+    fn undo(answer: &Self::Answer) -> Option<Box<dyn Job<KeyFold>>> {
+        let (event, _) = answer.as_ref()?;
+        let void = Void { call: event.call, reason: VoidReason::NotSent, status: None, duration_ms: 0 };
+        let context = Context { actor: Actor::System, request: Some(event.request), call: Some(event.call) };
         Some(unattended(OnKey { command: void, refused: None }, context))
     }
 }
@@ -145,6 +161,10 @@ macro_rules! ends {
 
             fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], now: Timestamp) -> EndAnswer {
                 end_answer(state, self.command.call, now)
+            }
+
+            fn written(&mut self) {
+                Self::written(self);
             }
         }
     )*};
@@ -178,17 +198,21 @@ impl Command<KeyFold> for Authenticate {
     }
 }
 
-/// Reads something off a key's state; the answer waits until what it reads is durable.
-struct Look<T, L: FnMut(&KeyAccount, Timestamp) -> T>(L);
+/// Reads something off a state; the answer waits until what it reads is durable.
+struct Look<L>(L);
 
-impl<T: Send + 'static, L: FnMut(&KeyAccount, Timestamp) -> T + Send + 'static> Command<KeyFold> for Look<T, L> {
+impl<F: Fold, T, L> Command<F> for Look<L>
+where
+    T: Send + 'static,
+    L: FnMut(&F::State, Timestamp) -> T + Send + 'static,
+{
     type Answer = T;
 
-    fn decide(&mut self, _state: &KeyAccount, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+    fn decide(&mut self, _state: &F::State, _now: Timestamp) -> Result<Vec<F::Event>, Refusal> {
         Ok(Vec::new())
     }
 
-    fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], now: Timestamp) -> T {
+    fn answer(&mut self, state: &F::State, _events: &[F::Event], now: Timestamp) -> T {
         (self.0)(state, now)
     }
 }
@@ -201,7 +225,12 @@ impl Ledger {
     pub async fn standing(&self, org: Option<OrgId>) -> Result<Standing, ExecuteError> {
         let Some(org) = org else { return Ok(Standing::Active) };
         let account = self.org(org).await?;
-        Ok(account.glance(|org| org.as_ref().map_or(Standing::Archived, |org| org.standing)))
+        let standing = |org: &Option<OrgState>| org.as_ref().map_or(Standing::Archived, |org| org.standing);
+        if let Some(standing) = account.settled(standing) {
+            return Ok(standing);
+        }
+        let look = account.execute(Look(move |org: &_, _| standing(org)), Context::system());
+        Ok(within(self.core.pace.authorize, look).await?.answer)
     }
 
     /// Checks a presented secret and that its key may be used; answers with the secret's version.
@@ -213,10 +242,11 @@ impl Ledger {
         account: &Arc<Account<KeyFold>>,
         presented: PresentedSecret,
     ) -> Result<u32, ExecuteError> {
+        self.keys.keep(account).await;
         let org = self.standing(account.glance(|state| state.key.as_ref().map(|key| key.org))).await?;
         let command = Authenticate { presented, org };
         let work = account.execute(command, Context::system());
-        Ok(within(AUTHORIZE_PATIENCE, work).await?.answer)
+        Ok(within(self.core.pace.authorize, work).await?.answer)
     }
 
     /// Reads something off a key's state, once it is durable.
@@ -229,7 +259,7 @@ impl Ledger {
         look: impl FnMut(&KeyAccount, Timestamp) -> T + Send + 'static,
     ) -> Result<Done<T>, ExecuteError> {
         let account = self.key(id).await?;
-        within(AUTHORIZE_PATIENCE, account.execute(Look(look), Context::system())).await
+        within(self.core.pace.authorize, account.execute(Look(look), Context::system())).await
     }
 
     /// Authorises a call: `Ok` means that its hold is durable.
@@ -244,7 +274,7 @@ impl Ledger {
     ) -> Result<Authorized, ExecuteError> {
         let context = call_context(account.id(), command.request, command.call);
         let command = OnKey { refused: self.refusals.take(account.id()), command };
-        let done = within(AUTHORIZE_PATIENCE, account.execute(command, context.clone())).await?;
+        let done = within(self.core.pace.authorize, account.execute(command, context.clone())).await?;
         let Some((event, room)) = done.answer else {
             return Err(ExecuteError::Unavailable("the call id was used before".to_owned()));
         };

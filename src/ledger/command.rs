@@ -23,8 +23,11 @@ pub trait Command<F: Fold>: Send + 'static {
     /// Read off the state that the events led to, at the moment of the decision.
     fn answer(&mut self, state: &F::State, events: &[F::Event], now: Timestamp) -> Self::Answer;
 
-    /// What to do instead if nobody waits for the answer any more.
-    fn if_nobody_waits(&self) -> Option<Box<dyn Job<F>>> {
+    /// The events that it led to are durable.
+    fn written(&mut self) {}
+
+    /// What takes back an answer that nobody got.
+    fn undo(_answer: &Self::Answer) -> Option<Box<dyn Job<F>>> {
         None
     }
 }
@@ -91,36 +94,46 @@ pub trait Job<F: Fold>: Send {
     fn decide(&mut self, state: &F::State, now: Timestamp) -> Vec<F::Event>;
     /// Keeps the answer, read off the state after the events.
     fn decided(&mut self, state: &F::State, events: &[F::Event], now: Timestamp);
-    /// Lets the answer go. Returns what to do if nobody waits for it.
+    /// Lets the answer go. Returns what takes it back if nobody waits for it.
     fn release(self: Box<Self>, reached: Reached) -> Option<Box<dyn Job<F>>>;
     /// Ends without an answer.
     fn fail(self: Box<Self>, error: ExecuteError);
     /// Whether anybody waits. Jobs that nobody waits for, but which must happen, say yes.
     fn is_wanted(&self) -> bool;
+    /// Whether it must happen even if nobody waits.
+    fn must_happen(&self) -> bool;
     /// Who asks.
     fn context(&self) -> &Context;
 }
 
 /// A command with the way back to its asker.
 pub(super) struct Asked<F: Fold, C: Command<F>> {
-    pub(super) command: C,
-    pub(super) context: Context,
-    pub(super) reply: Option<oneshot::Sender<Result<Done<C::Answer>, ExecuteError>>>,
-    pub(super) answer: Option<Result<C::Answer, Refusal>>,
+    command: C,
+    context: Context,
+    reply: Option<Reply<C::Answer>>,
+    answer: Option<Result<C::Answer, Refusal>>,
+    /// The last decision had events.
+    writes: bool,
+}
+
+type Reply<A> = oneshot::Sender<Result<Done<A>, ExecuteError>>;
+
+impl<F: Fold, C: Command<F>> Asked<F, C> {
+    pub(super) const fn new(command: C, context: Context, reply: Option<Reply<C::Answer>>) -> Self {
+        Self { command, context, reply, answer: None, writes: false }
+    }
 }
 
 impl<F: Fold, C: Command<F>> Job<F> for Asked<F, C> {
     fn decide(&mut self, state: &F::State, now: Timestamp) -> Vec<F::Event> {
-        match self.command.decide(state, now) {
-            Ok(events) => {
-                self.answer = None;
-                events
-            }
-            Err(refusal) => {
-                self.answer = Some(Err(refusal));
-                Vec::new()
-            }
-        }
+        let decision = self.command.decide(state, now);
+        let (answer, events) = match decision {
+            Ok(events) => (None, events),
+            Err(refusal) => (Some(Err(refusal)), Vec::new()),
+        };
+        self.writes = !events.is_empty();
+        self.answer = answer;
+        events
     }
 
     fn decided(&mut self, state: &F::State, events: &[F::Event], now: Timestamp) {
@@ -130,14 +143,16 @@ impl<F: Fold, C: Command<F>> Job<F> for Asked<F, C> {
     }
 
     fn release(mut self: Box<Self>, reached: Reached) -> Option<Box<dyn Job<F>>> {
+        if self.writes {
+            self.command.written();
+        }
         let result = match self.answer.take() {
             Some(Ok(answer)) => Ok(Done { answer, revision: reached.revision, position: reached.position }),
             Some(Err(refusal)) => Err(ExecuteError::Refused(refusal)),
             None => Err(ExecuteError::Unavailable("the decision was lost".to_owned())),
         };
-        let granted = result.is_ok();
-        let undelivered = self.reply.take().is_some_and(|reply| reply.send(result).is_err());
-        if undelivered && granted { self.command.if_nobody_waits() } else { None }
+        let undelivered = self.reply.take()?.send(result).err()?;
+        undelivered.ok().and_then(|done| C::undo(&done.answer))
     }
 
     fn fail(mut self: Box<Self>, error: ExecuteError) {
@@ -149,6 +164,10 @@ impl<F: Fold, C: Command<F>> Job<F> for Asked<F, C> {
 
     fn is_wanted(&self) -> bool {
         C::MUST_HAPPEN || self.reply.as_ref().is_none_or(|reply| !reply.is_closed())
+    }
+
+    fn must_happen(&self) -> bool {
+        C::MUST_HAPPEN
     }
 
     fn context(&self) -> &Context {

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use nemo_events::price::PriceCardPublished;
 use nemo_events::{CodecError, GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, StreamName};
-use nemo_projections::attribution::Attribution;
+use nemo_projections::attribution::{Attribution, UNCERTAIN_KEPT};
 use nemo_projections::{At, CorruptLog, KeyState, OrgState};
 
 /// A kind of stream with its events and its state.
@@ -86,8 +86,12 @@ impl Fold for KeyFold {
     fn weight(state: &KeyAccount) -> usize {
         const KEY: usize = 2_048;
         const CALL: usize = 200;
+        const UNCERTAIN: u64 = 80;
         let calls = state.key.as_ref().map_or(0, |key| key.open_calls.len().saturating_add(key.ended_calls.len()));
-        KEY.saturating_add(calls.saturating_mul(CALL))
+        let attribution = &state.attribution;
+        let uncertain = attribution.estimated.saturating_add(attribution.unconfirmed).min(UNCERTAIN_KEPT as u64);
+        let uncertain = usize::try_from(uncertain.saturating_mul(UNCERTAIN)).unwrap_or(usize::MAX);
+        KEY.saturating_add(calls.saturating_mul(CALL)).saturating_add(uncertain)
     }
 }
 

@@ -7,7 +7,10 @@ use nemo_events::{EventRecord, Position, StreamName};
 use tracing::{error, warn};
 
 use super::Ledger;
-use super::backoff::Backoff;
+use super::pace::Backoff;
+
+/// The type's name, as stored.
+const KEY_REVOKED: &str = "KeyRevoked";
 
 /// Takes events in order, each at least once.
 pub trait Follower: Send + 'static {
@@ -24,7 +27,7 @@ pub trait Follower: Send + 'static {
 impl Ledger {
     /// Follows the log until the store closes. An error of the follower ends it for good.
     pub async fn follow(self: Arc<Self>, mut follower: impl Follower) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(self.core.pace);
         loop {
             let mut subscription = match self.store().subscribe_all(follower.position()).await {
                 Ok(subscription) => subscription,
@@ -42,7 +45,7 @@ impl Ledger {
                         break;
                     }
                     Some(Ok(records)) => {
-                        backoff = Backoff::new();
+                        backoff.reset();
                         self.observe(&records);
                         let taken;
                         (follower, taken) = blocking(follower, records).await;
@@ -61,12 +64,16 @@ impl Ledger {
         for record in records {
             match record.event.stream {
                 StreamName::Key(id) => {
-                    if let Some(account) = self.keys.live(id) {
+                    if record.event.event_type == KEY_REVOKED {
+                        // Whoever revoked it, or stopped waiting for it to be durable.
+                        self.running.cut(id);
+                    }
+                    if let Some(account) = self.keys.held(id) {
                         account.observe(record);
                     }
                 }
                 StreamName::Org(id) => {
-                    if let Some(account) = self.orgs.live(id) {
+                    if let Some(account) = self.orgs.held(id) {
                         account.observe(record);
                     }
                 }

@@ -11,7 +11,8 @@ use nemo_projections::{OrgState, Refusal};
 use super::calls::{OnKey, within};
 use super::command::{Command, Context, Done, ExecuteError};
 use super::fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
-use super::{Ledger, MANAGE_PATIENCE};
+use super::Ledger;
+use super::refusals::Taken;
 
 /// The secrets that a node has are not those that the ledger was written with.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,10 @@ impl<C: KeyCommand + Send + 'static> Command<KeyFold> for Manage<C> {
 
     fn decide(&mut self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
         self.0.events(state, now)
+    }
+
+    fn written(&mut self) {
+        self.0.written();
     }
 
     fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], _now: Timestamp) -> KeyAccount {
@@ -95,7 +100,7 @@ impl Ledger {
     ) -> Result<Done<KeyAccount>, ExecuteError> {
         let account = self.key(id).await?;
         let command = Manage(OnKey { command, refused: self.refusals.take(id) });
-        within(MANAGE_PATIENCE, account.execute(command, context)).await
+        within(self.core.pace.manage, account.execute(command, context)).await
     }
 
     /// Revokes a key: once this returns no call is authorised with it any more, and those that were
@@ -125,7 +130,7 @@ impl Ledger {
         context: Context,
     ) -> Result<Done<Option<OrgState>>, ExecuteError> {
         let account = self.org(id).await?;
-        within(MANAGE_PATIENCE, account.execute(ManageOrg(command), context)).await
+        within(self.core.pace.manage, account.execute(ManageOrg(command), context)).await
     }
 
     /// Makes sure that a price card can be cited.
@@ -137,7 +142,7 @@ impl Ledger {
             return Ok(());
         }
         let published = PriceCardPublished { id, card: card.clone() };
-        within(super::AUTHORIZE_PATIENCE, self.prices.execute(Publish(published), Context::system())).await?;
+        within(self.core.pace.authorize, self.prices.execute(Publish(published), Context::system())).await?;
         if let Ok(mut published) = self.published.write() {
             published.insert(id);
         }
@@ -172,23 +177,72 @@ impl Ledger {
     }
 
     async fn tell(&self, events: Vec<GatewayEvent>) -> Result<(), ExecuteError> {
-        within(MANAGE_PATIENCE, self.gateway.execute(Tell(events), Context::system())).await.map(|_| ())
+        within(self.core.pace.manage, self.gateway.execute(Tell(events), Context::system())).await.map(|_| ())
     }
 
-    /// Writes down the refusals that wait.
+    /// Writes down the refusals that wait. What cannot be written goes on waiting.
     pub async fn write_refusals(self: &Arc<Self>) {
         for id in self.refusals.keys() {
-            let Some(refused) = self.refusals.take(id) else { continue };
-            let command = RecordRefusals { since: refused.since, refusals: refused.refusals };
-            if let Err(error) = self.manage_key(id, command, Context::system()).await {
-                tracing::warn!(key.id = %id, %error, "refusal counts were lost");
+            if let Err(error) = self.write_refusals_of(id).await {
+                tracing::warn!(key.id = %id, %error, "refusal counts are not written yet");
+                if matches!(error, ExecuteError::Unavailable(_)) {
+                    // The next one would have to wait as long for the same answer.
+                    return;
+                }
             }
         }
-        if let Some((since, refusals)) = self.refusals.take_strangers() {
-            let event = PresentationsRefused { since, refusals };
-            if let Err(error) = self.tell(vec![event.into()]).await {
-                tracing::warn!(%error, "counts of unknown keys were lost");
+        if let Some(taken) = self.refusals.take_strangers() {
+            let work = self.gateway.execute(WriteStrangers(taken), Context::system());
+            if let Err(error) = within(self.core.pace.manage, work).await {
+                tracing::warn!(%error, "counts of unknown keys are not written yet");
             }
         }
+    }
+
+    async fn write_refusals_of(&self, id: KeyId) -> Result<(), ExecuteError> {
+        let account = self.key(id).await?;
+        let Some(taken) = self.refusals.take(id) else { return Ok(()) };
+        within(self.core.pace.manage, account.execute(WriteRefusals(taken), Context::system())).await.map(|_| ())
+    }
+}
+
+/// Writes down refusals of a key.
+struct WriteRefusals(Taken);
+
+impl Command<KeyFold> for WriteRefusals {
+    type Answer = ();
+
+    fn decide(&mut self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        let (since, refusals) = self.0.counts();
+        let decided = RecordRefusals { since, refusals }.decide(state.key.as_ref(), now);
+        if decided.is_err() {
+            // There is no key to write them to, nor will there be.
+            self.0.forget();
+        }
+        decided
+    }
+
+    fn answer(&mut self, _: &KeyAccount, _: &[KeyEvent], _: Timestamp) {}
+
+    fn written(&mut self) {
+        self.0.forget();
+    }
+}
+
+/// Writes down what was presented and is no key of ours.
+struct WriteStrangers(Taken);
+
+impl Command<GatewayFold> for WriteStrangers {
+    type Answer = ();
+
+    fn decide(&mut self, _state: &GatewayState, _now: Timestamp) -> Result<Vec<GatewayEvent>, Refusal> {
+        let (since, refusals) = self.0.counts();
+        Ok(vec![PresentationsRefused { since, refusals }.into()])
+    }
+
+    fn answer(&mut self, _: &GatewayState, _: &[GatewayEvent], _: Timestamp) {}
+
+    fn written(&mut self) {
+        self.0.forget();
     }
 }

@@ -5,16 +5,18 @@
 
 mod account;
 mod accounts;
-mod backoff;
 mod calls;
 pub mod command;
 mod fold;
 pub mod follow;
 mod health;
 mod management;
+mod pace;
 pub mod reap;
 mod refusals;
 mod running;
+#[cfg(test)]
+mod tests;
 
 pub use account::Account;
 pub use accounts::Accounts;
@@ -26,7 +28,6 @@ pub use running::{Cut, Place, Running};
 
 use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
 use nemo_events::{BootId, KeyId, NodeId, OrgId, PriceCardId, Timestamp};
 use nemo_store::EventStore;
@@ -35,12 +36,9 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use fold::Fold;
+use pace::Pace;
 use refusals::Refusals;
-
-/// How long an authorisation waits for the store before the caller is told 503.
-pub(crate) const AUTHORIZE_PATIENCE: Duration = Duration::from_secs(2);
-/// The same for management commands.
-const MANAGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every account needs.
 pub(super) struct Core {
@@ -51,6 +49,7 @@ pub(super) struct Core {
     tasks: TaskTracker,
     runtime: Handle,
     health: health::StoreHealth,
+    pace: Pace,
 }
 
 /// The ledger, as this node writes it.
@@ -60,7 +59,7 @@ pub struct Ledger {
     orgs: Accounts<OrgFold>,
     prices: Account1<PriceFold>,
     gateway: Account1<GatewayFold>,
-    refusals: Refusals,
+    refusals: Arc<Refusals>,
     /// Cards that can be cited: what most calls look at instead of the account.
     published: RwLock<HashSet<PriceCardId>>,
     /// Calls in flight on this node.
@@ -69,6 +68,12 @@ pub struct Ledger {
 
 /// The account of a kind that has one stream only.
 type Account1<F> = Arc<Account<F>>;
+
+async fn the_only_account<F: Fold<Id = ()>>(core: &Arc<Core>) -> Result<Account1<F>, ExecuteError> {
+    let account = Arc::new(Account::unread((), Arc::clone(core)));
+    account.read().await?;
+    Ok(account)
+}
 
 /// How the ledger is opened.
 pub struct LedgerOptions {
@@ -88,6 +93,10 @@ impl Ledger {
     /// # Errors
     /// Where they cannot be read.
     pub async fn open(options: LedgerOptions) -> Result<Arc<Self>, ExecuteError> {
+        Self::open_at(options, Pace::default()).await
+    }
+
+    async fn open_at(options: LedgerOptions, pace: Pace) -> Result<Arc<Self>, ExecuteError> {
         let core = Arc::new(Core {
             store: options.store,
             clock: options.clock,
@@ -96,14 +105,15 @@ impl Ledger {
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             health: health::StoreHealth::default(),
+            pace,
         });
         let max_bytes = options.accounts_max_bytes;
         Ok(Arc::new(Self {
             keys: Accounts::new(Arc::clone(&core), max_bytes),
             orgs: Accounts::new(Arc::clone(&core), max_bytes / 8),
-            prices: Arc::new(Account::load((), Arc::clone(&core)).await?),
-            gateway: Arc::new(Account::load((), Arc::clone(&core)).await?),
-            refusals: Refusals::default(),
+            prices: the_only_account(&core).await?,
+            gateway: the_only_account(&core).await?,
+            refusals: Arc::default(),
             published: RwLock::default(),
             running: Running::default(),
             core,
@@ -166,7 +176,7 @@ impl Ledger {
         if let Some(why) = self.core.health.trouble() {
             return Some(why);
         }
-        match tokio::time::timeout(AUTHORIZE_PATIENCE, self.core.store.head()).await {
+        match tokio::time::timeout(self.core.pace.authorize, self.core.store.head()).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("the store does not answer".to_owned()),

@@ -1,10 +1,13 @@
 //! Refusals, coalesced per key, code and address, so that a flood costs one event a minute.
+//!
+//! Whoever takes a tally to write it down holds it in a [`Taken`]: unless it was written, it goes back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nemo_events::key::{CallsRefused, RefusalCount};
+use nemo_events::key::RefusalCount;
 use nemo_events::{KeyId, Timestamp};
 
 /// Addresses that are named in one event; the rest is counted together.
@@ -13,119 +16,167 @@ const ADDRESSES: usize = 16;
 const OTHERS: usize = 4_096;
 
 /// Refusals of one key since they were last written.
-#[derive(Debug)]
-pub struct Tally {
+#[derive(Debug, Clone)]
+struct Tally {
     since: Timestamp,
     named: BTreeMap<(&'static str, String), u64>,
     addresses: BTreeSet<String>,
-    others: BTreeMap<&'static str, (BTreeSet<u64>, u64)>,
+    others: BTreeMap<&'static str, Others>,
+}
+
+/// Refusals of addresses that are not named.
+#[derive(Debug, Clone, Default)]
+struct Others {
+    distinct: BTreeSet<u64>,
+    count: u64,
 }
 
 impl Tally {
-    /// An empty tally.
-    #[must_use]
-    pub const fn new(since: Timestamp) -> Self {
+    const fn new(since: Timestamp) -> Self {
         Self { since, named: BTreeMap::new(), addresses: BTreeSet::new(), others: BTreeMap::new() }
     }
 
-    /// Counts one refusal.
-    pub fn count(&mut self, code: &'static str, address: Option<&str>) {
-        let address = address.unwrap_or("unknown");
+    fn count(&mut self, code: &'static str, address: &str, more: u64) {
         if self.addresses.contains(address) || self.addresses.len() < ADDRESSES {
             self.addresses.insert(address.to_owned());
             let count = self.named.entry((code, address.to_owned())).or_default();
-            *count = count.saturating_add(1);
-            return;
+            *count = count.saturating_add(more);
+        } else {
+            self.others.entry(code).or_default().add(more, [digest(address)]);
         }
-        let (distinct, count) = self.others.entry(code).or_default();
-        *count = count.saturating_add(1);
-        if distinct.len() < OTHERS {
-            use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-            distinct.insert(BuildHasherDefault::<DefaultHasher>::default().hash_one(address));
+    }
+
+    /// Adds what was counted before this tally began.
+    fn add_earlier(&mut self, earlier: Self) {
+        self.since = self.since.min(earlier.since);
+        for ((code, address), count) in earlier.named {
+            self.count(code, &address, count);
+        }
+        for (code, others) in earlier.others {
+            self.others.entry(code).or_default().add(others.count, others.distinct);
         }
     }
 
     /// The counts as an event records them.
-    #[must_use]
-    pub fn into_counts(self) -> (Timestamp, Vec<RefusalCount>) {
-        let named = self.named.into_iter().map(|((code, address), count)| RefusalCount {
-            code: code.to_owned(),
-            address: Some(address),
+    fn counts(&self) -> Vec<RefusalCount> {
+        let named = self.named.iter().map(|((code, address), count)| RefusalCount {
+            code: (*code).to_owned(),
+            address: Some(address.clone()),
             other_addresses: None,
-            count,
+            count: *count,
         });
-        let others = self.others.into_iter().map(|(code, (distinct, count))| RefusalCount {
-            code: code.to_owned(),
+        let others = self.others.iter().map(|(code, others)| RefusalCount {
+            code: (*code).to_owned(),
             address: None,
-            other_addresses: Some(distinct.len() as u64),
-            count,
+            other_addresses: Some(others.distinct.len() as u64),
+            count: others.count,
         });
-        (self.since, named.chain(others).collect())
+        named.chain(others).collect()
     }
+}
+
+impl Others {
+    fn add(&mut self, count: u64, addresses: impl IntoIterator<Item = u64>) {
+        self.count = self.count.saturating_add(count);
+        for address in addresses {
+            if self.distinct.len() < OTHERS {
+                self.distinct.insert(address);
+            }
+        }
+    }
+}
+
+fn digest(address: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(address)
 }
 
 /// The tallies of all keys, and one of what is no key of ours.
 #[derive(Debug, Default)]
-pub struct Refusals {
+pub(super) struct Refusals {
     keys: Mutex<HashMap<KeyId, Tally>>,
     strangers: Mutex<Option<Tally>>,
     /// How many keys have a tally: lets the hot path skip the lock.
     waiting: AtomicUsize,
 }
 
+/// A tally on its way to the ledger. Goes back where it came from unless it was written.
+#[derive(Debug)]
+pub(super) struct Taken {
+    refusals: Arc<Refusals>,
+    /// `None`: what was presented and is no key of ours.
+    key: Option<KeyId>,
+    tally: Option<Tally>,
+}
+
 impl Refusals {
     /// Counts a refusal of a key.
-    pub fn count(&self, key: KeyId, code: &'static str, address: Option<&str>, now: Timestamp) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.entry(key).or_insert_with(|| Tally::new(now)).count(code, address);
+    pub(super) fn count(&self, key: KeyId, code: &'static str, address: Option<&str>, now: Timestamp) {
+        let mut keys = lock(&self.keys);
+        keys.entry(key).or_insert_with(|| Tally::new(now)).count(code, address.unwrap_or(UNKNOWN), 1);
         self.waiting.store(keys.len(), Ordering::Release);
     }
 
     /// Counts a presented string that is no key of ours.
-    pub fn count_stranger(&self, code: &'static str, address: Option<&str>, now: Timestamp) {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        strangers.get_or_insert_with(|| Tally::new(now)).count(code, address);
+    pub(super) fn count_stranger(&self, code: &'static str, address: Option<&str>, now: Timestamp) {
+        let mut strangers = lock(&self.strangers);
+        strangers.get_or_insert_with(|| Tally::new(now)).count(code, address.unwrap_or(UNKNOWN), 1);
     }
 
     /// Takes a key's refusals, to be written with its next append.
-    pub fn take(&self, key: KeyId) -> Option<CallsRefused> {
+    pub(super) fn take(self: &Arc<Self>, key: KeyId) -> Option<Taken> {
         if self.waiting.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = lock(&self.keys);
         let tally = keys.remove(&key)?;
         self.waiting.store(keys.len(), Ordering::Release);
-        drop(keys);
-        let (since, refusals) = tally.into_counts();
-        Some(CallsRefused { since, refusals })
-    }
-
-    /// The keys whose refusals wait.
-    pub fn keys(&self) -> Vec<KeyId> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        Some(Taken { refusals: Arc::clone(self), key: Some(key), tally: Some(tally) })
     }
 
     /// Takes what was presented and is no key of ours.
-    pub fn take_strangers(&self) -> Option<(Timestamp, Vec<RefusalCount>)> {
-        self.strangers.lock().unwrap_or_else(PoisonError::into_inner).take().map(Tally::into_counts)
+    pub(super) fn take_strangers(self: &Arc<Self>) -> Option<Taken> {
+        let tally = lock(&self.strangers).take()?;
+        Some(Taken { refusals: Arc::clone(self), key: None, tally: Some(tally) })
+    }
+
+    /// The keys whose refusals wait.
+    pub(super) fn keys(&self) -> Vec<KeyId> {
+        lock(&self.keys).keys().copied().collect()
+    }
+
+    fn put_back(&self, key: Option<KeyId>, tally: Tally) {
+        let Some(key) = key else {
+            let mut strangers = lock(&self.strangers);
+            return strangers.get_or_insert_with(|| Tally::new(tally.since)).add_earlier(tally);
+        };
+        let mut keys = lock(&self.keys);
+        keys.entry(key).or_insert_with(|| Tally::new(tally.since)).add_earlier(tally);
+        self.waiting.store(keys.len(), Ordering::Release);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+const UNKNOWN: &str = "unknown";
 
-    #[test]
-    fn the_seventeenth_address_is_counted_with_the_rest() {
-        let mut tally = Tally::new(Timestamp::EPOCH);
-        for n in 0..20 {
-            tally.count("key_blocked", Some(&format!("10.0.0.{n}")));
-            tally.count("key_blocked", Some(&format!("10.0.0.{n}")));
-        }
-        let (_, counts) = tally.into_counts();
-        assert_eq!(counts.len(), 17);
-        let rest = counts.last().map(|c| (c.address.clone(), c.other_addresses, c.count));
-        assert_eq!(rest, Some((None, Some(4), 8)));
-        assert_eq!(counts.iter().map(|c| c.count).sum::<u64>(), 40);
+impl Taken {
+    /// The first refusal's moment, and the counts as an event records them.
+    pub(super) fn counts(&self) -> (Timestamp, Vec<RefusalCount>) {
+        self.tally.as_ref().map_or((Timestamp::EPOCH, Vec::new()), |tally| (tally.since, tally.counts()))
     }
+
+    /// An event with the counts is durable, or nobody will ever want them.
+    pub(super) fn forget(&mut self) {
+        self.tally = None;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(tally) = self.tally.take() {
+            self.refusals.put_back(self.key, tally);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -96,7 +96,11 @@ impl Asked {
     }
 
     /// Creates an org.
-    pub(super) async fn create_org(&self, id: OrgId, command: CreateOrg) -> Result<Done<OrgState>, FailureReply> {
+    pub(super) async fn create_org(
+        &self,
+        id: OrgId,
+        command: CreateOrg,
+    ) -> Result<Done<OrgState>, FailureReply> {
         self.execute_on_org(id, command).await
     }
 
@@ -138,7 +142,11 @@ impl Asked {
     }
 
     /// The page that a query string asks for: 50 rows unless it says otherwise, 200 at most.
-    pub(super) fn page(&self, cursor: Option<&str>, limit: Option<usize>) -> Result<PageRequest, FailureReply> {
+    pub(super) fn page(
+        &self,
+        cursor: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<PageRequest, FailureReply> {
         let after = cursor.map(str::parse).transpose();
         let after = after.map_err(|_| self.refused(failures::of_read(&Unread::InvalidCursor)))?;
         Ok(PageRequest { after, limit: limit.map(Limit::at_most).unwrap_or_default() })

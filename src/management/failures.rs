@@ -40,7 +40,8 @@ pub(super) fn of_command(error: &ExecuteError) -> Failure {
 /// A read's error in a manager's terms.
 pub(super) fn of_read(error: &Unread) -> Failure {
     let try_again = |why: String| {
-        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "read_model_unavailable", why).retry_after_micros(1_000_000)
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "read_model_unavailable", why)
+            .retry_after_micros(1_000_000)
     };
     match error {
         Unread::Unavailable => try_again(
@@ -75,7 +76,8 @@ pub(super) fn no_such_org() -> Failure {
 
 /// A change that was sent in may still happen, so nobody should be told that it did not.
 fn unavailable(why: &str) -> Failure {
-    let why = format!("The ledger is not available: {why}. A change may have been made: look before repeating it.");
+    let why =
+        format!("The ledger is not available: {why}. A change may have been made: look before repeating it.");
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", why).retry_after_micros(1_000_000)
 }
 

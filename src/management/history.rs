@@ -84,7 +84,8 @@ pub(super) async fn events(asked: Asked, Query(query): Query<EventQuery>) -> Rep
     let limit = query.limit.unwrap_or(EVENTS).clamp(1, EVENTS_MAX);
     let (store, stream) = (asked.app().ledger.store(), StreamName::Key(id));
     // One more than the page, to learn whether there is another.
-    let found = store.read_stream(&stream, Revision(query.from), Direction::Forwards, limit.saturating_add(1)).await;
+    let found =
+        store.read_stream(&stream, Revision(query.from), Direction::Forwards, limit.saturating_add(1)).await;
     let mut found = found.map_err(|error| unread(&asked, &error))?;
     let next_from = found.get(limit).map(|record| record.event.revision);
     found.truncate(limit);
@@ -94,7 +95,8 @@ pub(super) async fn events(asked: Asked, Query(query): Query<EventQuery>) -> Rep
 }
 
 async fn must_exist(asked: &Asked) -> Result<(), FailureReply> {
-    let account = asked.app().ledger.key(asked.key_id()?).await.map_err(|error| asked.not_executed(&error))?;
+    let account =
+        asked.app().ledger.key(asked.key_id()?).await.map_err(|error| asked.not_executed(&error))?;
     if account.revision().is_some() { Ok(()) } else { Err(asked.refused(failures::no_such_key())) }
 }
 

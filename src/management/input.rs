@@ -56,7 +56,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             let refused = |failure| FailureReply::to(&request, failure);
             let broken = |_| refused(Failure::invalid_request("The body could not be read."));
             let body = payload.await.map_err(broken)?.to_bytes_limited(BODY_MAX_BYTES).await;
-            let body = body.map_err(|_| refused(Failure::request_too_large(BODY_MAX_BYTES)))?.map_err(broken)?;
+            let body =
+                body.map_err(|_| refused(Failure::request_too_large(BODY_MAX_BYTES)))?.map_err(broken)?;
             parse(&body).map(Self).map_err(refused)
         })
     }

@@ -5,8 +5,10 @@ use actix_web::HttpResponse;
 use nemo_events::key::Labels;
 use nemo_events::limits::KeyLimits;
 use nemo_events::{KeyId, OrgId, Position, Revision};
-use nemo_projections::decide::{Block, ClearModel, KeyCommand, Relabel, RetireSecret, Revoke, SetLimits, Unblock};
 use nemo_projections::CorruptLog;
+use nemo_projections::decide::{
+    Block, ClearModel, KeyCommand, Relabel, RetireSecret, Revoke, SetLimits, Unblock,
+};
 use nemo_projections::key::Status;
 use nemo_read_model::{Answer, Cursor, KeyFilter, Page};
 use serde::{Deserialize, Serialize};
@@ -87,7 +89,8 @@ impl From<Answer<Page<nemo_read_model::KeyRow>>> for KeyPage {
 pub(super) async fn list(asked: Asked, Query(query): Query<KeyQuery>) -> Reply {
     let page = asked.page(query.cursor.as_deref(), query.limit)?;
     let KeyQuery { org, status, q, app, job, env, cost_centre, tag, min_position, .. } = query;
-    let filter = KeyFilter { org, status, search: q, app, job, env, cost_centre, tag, ..KeyFilter::default() };
+    let filter =
+        KeyFilter { org, status, search: q, app, job, env, cost_centre, tag, ..KeyFilter::default() };
     let found = asked.read(min_position, move |reader| reader.keys(&filter, &page)).await?;
     Ok(HttpResponse::Ok().json(KeyPage::from(found)))
 }
@@ -123,7 +126,10 @@ pub(super) async fn unblock(asked: Asked, Body(Nothing {}): Body<Nothing>) -> Re
 }
 
 /// Ends an earlier secret's overlap now.
-pub(super) async fn retire_secret(asked: Asked, Body(SecretVersion { version }): Body<SecretVersion>) -> Reply {
+pub(super) async fn retire_secret(
+    asked: Asked,
+    Body(SecretVersion { version }): Body<SecretVersion>,
+) -> Reply {
     change(asked, RetireSecret { version }).await
 }
 
@@ -143,7 +149,11 @@ pub(super) async fn revoke(asked: Asked, Body(Why { reason }): Body<Why>) -> Rep
 }
 
 /// What a command on a key led to, as it is shown.
-pub(super) async fn answer(asked: &Asked, id: KeyId, done: &Done<KeyAccount>) -> Result<KeyAnswer, FailureReply> {
+pub(super) async fn answer(
+    asked: &Asked,
+    id: KeyId,
+    done: &Done<KeyAccount>,
+) -> Result<KeyAnswer, FailureReply> {
     let key = shown(asked, Key::of(id, &done.answer, asked.app().ledger.now()))?;
     Ok(KeyAnswer { key, revision: done.revision, position: asked.position_of(done).await? })
 }

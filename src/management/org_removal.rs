@@ -13,9 +13,9 @@ use nemo_read_model::{KeyFilter, Limit, PageRequest};
 use serde::Serialize;
 
 use super::asked::{Asked, Reply};
+use super::failures;
 use super::input::{Body, Why};
 use super::orgs::{self, OrgAnswer};
-use super::failures;
 use crate::app::App;
 use crate::error::Failure;
 use crate::ledger::Context;
@@ -50,7 +50,8 @@ pub(super) async fn remove(asked: Asked, Body(Why { reason }): Body<Why>) -> Rep
     let done = asked.manage_org(id, ArchiveOrg { reason: reason.clone() }).await?;
     let mut answer = orgs::answer(&asked, id, done).await?;
     let reason = reason.unwrap_or_else(|| REASON.to_owned());
-    let work = Sweep { app: asked.app().clone(), org: id, reason, context: asked.context() }.run(answer.position);
+    let work =
+        Sweep { app: asked.app().clone(), org: id, reason, context: asked.context() }.run(answer.position);
     let swept = asked.to_the_end(work).await?.map_err(|failure| asked.refused(not_all(failure)))?;
     answer.position = swept.position.map_or(answer.position, |position| position.max(answer.position));
     Ok(HttpResponse::Ok().json(OrgRemoved { answer, keys_revoked: swept.keys, calls_cut: swept.calls }))
@@ -78,8 +79,10 @@ impl Sweep {
             }
             let filter = KeyFilter { org: Some(self.org), ..KeyFilter::default() };
             let (request, ask) = (page.clone(), filter);
-            let found = self.app.read_side.read(move |reader| reader.keys(&ask, &request)).await.map_err(unread)?;
-            let living = found.value.rows.iter().filter(|row| row.status != Status::Revoked).map(|row| row.key);
+            let found =
+                self.app.read_side.read(move |reader| reader.keys(&ask, &request)).await.map_err(unread)?;
+            let living =
+                found.value.rows.iter().filter(|row| row.status != Status::Revoked).map(|row| row.key);
             swept = self.revoke(swept, living.collect()).await?;
             match found.value.next {
                 Some(next) => page.after = Some(next),

@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use nemo_events::org::OrgLimits;
 use nemo_events::{OrgEvent, OrgId, Position, Revision, Timestamp};
 use nemo_projections::decide::{CreateOrg, OrgCommand, RenameOrg, ResumeOrg, SetOrgLimits, SuspendOrg};
-use nemo_projections::{OrgState, Refusal};
 use nemo_projections::org::Standing;
+use nemo_projections::{OrgState, Refusal};
 use nemo_read_model::{Answer, Cursor, OrgFilter, Page};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -123,7 +123,11 @@ pub(super) async fn look_at(asked: &Asked, id: OrgId) -> Result<Done<OrgState>, 
 }
 
 /// What a command on an org led to, as it is shown.
-pub(super) async fn answer(asked: &Asked, id: OrgId, done: Done<OrgState>) -> Result<OrgAnswer, FailureReply> {
+pub(super) async fn answer(
+    asked: &Asked,
+    id: OrgId,
+    done: Done<OrgState>,
+) -> Result<OrgAnswer, FailureReply> {
     let (position, revision) = (asked.position_of(&done).await?, done.revision);
     Ok(OrgAnswer { org: Org::of(id, done.answer), revision, position })
 }

@@ -32,7 +32,8 @@ struct Status<'a> {
 pub(super) async fn ledger(asked: Asked, Query(Nothing {}): Query<Nothing>) -> Reply {
     let (ledger, read_model) = (&asked.app().ledger, asked.app().read_side.progress());
     let position = ledger.store().head().await;
-    let position = position.map_err(|error| asked.not_executed(&ExecuteError::Unavailable(error.to_string())))?;
+    let position =
+        position.map_err(|error| asked.not_executed(&ExecuteError::Unavailable(error.to_string())))?;
     Ok(HttpResponse::Ok().json(Status {
         position,
         read_model,

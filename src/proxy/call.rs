@@ -34,6 +34,7 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     let started = Instant::now();
     // On the list before the authorisation, so that a revoke can never fall between the two.
     let place = app.ledger.running.enter(caller.key(), prepared.call);
+    crate::failpoint::reached("before-authorize");
     let authorized = match admit(&app, &caller, &prepared).await {
         Ok(authorized) => authorized,
         Err(failure) => {
@@ -41,6 +42,7 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
             return ours.fail(failure, headers::call(prepared.call));
         }
     };
+    crate::failpoint::reached("after-authorize");
     let Ok(route) = &prepared.route else { return ours.fail(Failure::internal(), headers::call(prepared.call)) };
     let limit = u64::from(app.config.calls.deadline_secs).saturating_sub(CUT_BEFORE_DEADLINE_SECS);
     let interrupts = Interrupts { place, deadline: Deadline::now() + Duration::from_secs(limit) };

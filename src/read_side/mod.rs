@@ -84,7 +84,8 @@ impl ReadSide {
     #[must_use]
     pub fn start(data_dir: &Path, ledger: &Arc<Ledger>) -> Self {
         let shared = Arc::new(Shared { path: data_dir.join(FILE), board: Board::new(), pool: Pool::new() });
-        let side = Self { shared: Arc::clone(&shared), stop: CancellationToken::new(), loops: TaskTracker::new() };
+        let side =
+            Self { shared: Arc::clone(&shared), stop: CancellationToken::new(), loops: TaskTracker::new() };
         side.spawn(ledger, project::run(Arc::clone(ledger), Arc::clone(&shared)));
         side.spawn(ledger, upkeep::end_lost_calls(Arc::clone(ledger), shared));
         side.spawn(ledger, upkeep::write_refusals(Arc::clone(ledger)));

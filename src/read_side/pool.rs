@@ -1,8 +1,8 @@
 //! A few readers of the read model. Each blocks, so each question runs on a thread made for that.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nemo_read_model::{ReadModelError, Reader};
@@ -44,7 +44,8 @@ impl Pool {
         path: &Path,
         ask: impl FnOnce(&Reader) -> Result<T, ReadModelError> + Send + 'static,
     ) -> Option<Result<T, ReadModelError>> {
-        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await.ok()?.ok()?;
+        let permit =
+            tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await.ok()?.ok()?;
         let (idle, path) = (Arc::clone(&self.idle), path.to_owned());
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;

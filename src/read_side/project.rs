@@ -97,7 +97,9 @@ async fn open_file(shared: &Arc<Shared>, anew: bool) -> Result<ReadModel, String
     match origin {
         Origin::Existing => {}
         Origin::New => info!("building the read model from the ledger"),
-        Origin::Recreated(Recreated::OtherVersion) => info!("another version wrote the read model; building it anew"),
+        Origin::Recreated(Recreated::OtherVersion) => {
+            info!("another version wrote the read model; building it anew")
+        }
         Origin::Recreated(Recreated::Damaged) => warn!("the read model was damaged; building it anew"),
     }
     Ok(model)

@@ -16,6 +16,7 @@ mod errors;
 mod fake_provider;
 mod harness;
 mod restart;
+mod sdk;
 mod secrets;
 mod stream;
 mod tidy;

@@ -268,7 +268,7 @@ fn fitting_output_limit(key: &KeyState, card: &PriceCard, ask: &Ask, now: Timest
     let amounts =
         key.limits.budgets.iter().map(|budget| free(key, budget, now)).chain(key.limits.max_call_cost);
     let limits = amounts.map(|amount| largest_output_limit(card, ask, amount).unwrap_or_default());
-    limits.fold(Some(card.max_output_tokens), |least, fits| least.map(|l| l.min(fits))).filter(|l| *l > 0)
+    Some(limits.fold(card.max_output_tokens, u64::min)).filter(|limit| *limit > 0)
 }
 
 fn guard_size(limits: &KeyLimits, hold: &Hold) -> Result<(), Refusal> {

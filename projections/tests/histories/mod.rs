@@ -1,6 +1,7 @@
 //! Random histories of one key: whatever is decided, the naive ledger decides the same, and whatever
 //! is folded adds up to the same.
 
+mod check;
 mod script;
 mod world;
 
@@ -14,6 +15,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use self::script::{Script, script};
 use self::world::World;
+use crate::support::cases;
 
 /// How often each outcome was seen, so that a test that tests nothing is noticed.
 pub(crate) type Seen = Arc<Mutex<BTreeMap<&'static str, u32>>>;
@@ -50,7 +52,7 @@ const EXPECTED: [&str; 25] = [
 #[test]
 fn every_decision_and_every_window_agrees_with_a_naive_ledger() {
     let seen = Seen::default();
-    let mut runner = TestRunner::new(Config { source_file: Some(file!()), ..Config::with_cases(400) });
+    let mut runner = TestRunner::new(Config { source_file: Some(file!()), ..cases(800) });
     runner
         .run(&script(), |script| {
             let mut world = World::new(&script, Arc::clone(&seen));
@@ -86,7 +88,7 @@ fn through_json(event: &KeyEvent) -> KeyEvent {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn the_log_folds_to_the_live_state_before_and_after_it_was_stored(script in script()) {

@@ -121,7 +121,9 @@ pub(super) async fn create(args: CreateArgs, session: &mut Session) -> Result<()
         tags: &args.tags,
         limits,
     };
-    let issued: Verbatim<IssuedReply> = session.client.send(Method::POST, &["api", "keys"], &wish).await?;
+    let silent = wish.limits.is_none();
+    let created = session.client.send(Method::POST, &["api", "keys"], &wish).await;
+    let issued: Verbatim<IssuedReply> = created.map_err(|error| needs_limits(error, silent))?;
     session.screen.say(&format!("Created {}.", called(&issued.view.key)));
     hand_over(&issued, file, session)
 }
@@ -145,6 +147,12 @@ pub(super) async fn rotate(args: RotateArgs, session: &mut Session) -> Result<()
     let issued: Verbatim<IssuedReply> = session.client.send(Method::POST, &path, &body).await?;
     session.screen.say(&what_rotating_did(&issued.view.key));
     hand_over(&issued, file, session)
+}
+
+/// Nothing was said about limits, and the org may have no defaults for them.
+fn needs_limits(error: CommandError, silent: bool) -> CommandError {
+    let next = "A key needs --budget WINDOW=DOLLARS, or --unlimited, or an org with limits for its new keys.";
+    if silent && error.exit() == Exit::Usage { error.next(next.to_owned()) } else { error }
 }
 
 fn what_rotating_did(key: &Key) -> String {

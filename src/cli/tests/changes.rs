@@ -124,7 +124,7 @@ async fn orgs_are_changed_by_one_request_each() {
             format!("POST /api/orgs/{ORG}/suspend"),
             json!({ "reason": "r" }),
         ),
-        (&["orgs", "resume", ORG], format!("POST /api/orgs/{ORG}/resume"), json!({ "reason": null })),
+        (&["orgs", "resume", ORG], format!("POST /api/orgs/{ORG}/resume"), json!({})),
         (&["orgs", "archive", ORG, "--yes"], format!("DELETE /api/orgs/{ORG}"), json!({ "reason": null })),
     ];
     for (line, request, sent) in cases {

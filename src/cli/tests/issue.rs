@@ -100,6 +100,14 @@ async fn no_empty_file_is_left_where_no_key_was_made() {
 }
 
 #[tokio::test]
+async fn a_new_key_without_any_limit_is_told_how_to_get_one() {
+    let problem = json!({ "detail": "a key needs at least one budget", "code": "invalid_request" });
+    let server = FakeServer::answering(vec![Canned::new(400, problem.to_string())]).await;
+    let error = run(&server, &["keys", "create", "--org", ORG, "--name", "n"]).await.result.unwrap_err();
+    assert!(error.told().contains("--budget") && error.told().contains("--unlimited"), "{}", error.told());
+}
+
+#[tokio::test]
 async fn a_rotation_prints_the_new_key_and_says_for_how_long_the_old_one_works() {
     for (options, sent) in [
         (&[][..], json!({ "leaked": false })),

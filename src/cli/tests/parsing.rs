@@ -84,6 +84,7 @@ fn bad_command_lines_are_usage_errors() {
         "keys timeline key_0123456789A --from first",
         "orgs create",
         "orgs rename Acme",
+        "orgs resume Acme --reason r",
         "serve --listen here",
         "serve --server http://127.0.0.1:4141",
         "simulate-provider",

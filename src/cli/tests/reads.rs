@@ -244,17 +244,22 @@ async fn an_org_is_found_by_its_exact_name() {
     let other = "0197b5a0-0000-7000-8000-00000000000f";
     let page = |orgs: Value| Canned::json(&json!({ "orgs": orgs, "next_cursor": null, "position": 1 }));
     let found = Canned::json(&json!({ "org": org("Acme"), "revision": 0, "position": 1 }));
-    let server =
-        FakeServer::answering(vec![page(json!([row(other, "Acme Two"), row(ORG, "Acme")])), found]).await;
+    let ledger = |position: Value| Canned::json(&json!({ "position": position, "node": "n" }));
+    let both = page(json!([row(other, "Acme Two"), row(ORG, "Acme")]));
+    let server = FakeServer::answering(vec![ledger(json!(77)), both, found]).await;
     let ran = run(&server, &["orgs", "show", "Acme"]).await;
-    assert_eq!(server.lines(), ["GET /api/orgs?q=Acme&limit=200".to_owned(), format!("GET /api/orgs/{ORG}")]);
+    let show = format!("GET /api/orgs/{ORG}");
+    let as_of_now = "GET /api/orgs?q=Acme&min_position=77&limit=200";
+    assert_eq!(server.lines(), ["GET /api/ledger", as_of_now, show.as_str()]);
     let table = "Org                                   Name  Status    Keys  Created\n\
                  0197b5a0-0000-7000-8000-000000000001  Acme  ● active  –     2026-11-01 08:00Z\n";
     assert_eq!(ran.data, table);
 
-    let none = FakeServer::answering(vec![page(json!([row(ORG, "Acme Two")]))]).await;
+    let none = FakeServer::answering(vec![ledger(Value::Null), page(json!([row(ORG, "Acme Two")]))]).await;
     assert_eq!(run(&none, &["orgs", "show", "Acme"]).await.result.unwrap_err().exit(), Exit::NotFound);
-    let several = FakeServer::answering(vec![page(json!([row(ORG, "Acme"), row(other, "Acme")]))]).await;
+    assert_eq!(none.lines().last().unwrap(), "GET /api/orgs?q=Acme&limit=200");
+    let twins = page(json!([row(ORG, "Acme"), row(other, "Acme")]));
+    let several = FakeServer::answering(vec![ledger(json!(77)), twins]).await;
     let error = run(&several, &["keys", "list", "--org", "Acme"]).await.result.unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
     assert!(error.told().contains(ORG) && error.told().contains(other), "{}", error.told());

@@ -111,7 +111,8 @@ impl Rates {
         let rate = |limit, remaining| RateUse { limit, remaining };
         let open = u64::try_from(key.open_calls.len()).unwrap_or(u64::MAX);
         let requests = key.request_limit().map(|limit| rate(limit, key.request_rate.remaining(limit, now)));
-        let tokens = key.limits.tokens_per_minute.map(|limit| rate(limit, key.token_rate.remaining(limit, now)));
+        let tokens =
+            key.limits.tokens_per_minute.map(|limit| rate(limit, key.token_rate.remaining(limit, now)));
         let concurrent = key.limits.concurrent_calls.map(u64::from);
         Self {
             requests_per_minute: requests,

@@ -27,6 +27,7 @@ pub struct Progress {
 
 pub(super) type OnProgress = Box<dyn Fn(Progress) + Send + Sync>;
 pub(super) type OnFatal = Arc<dyn Fn(&FatalError) + Send + Sync>;
+pub(super) type OnPhase = Option<fn(&'static str)>;
 
 /// Options of [`super::EmbeddedStore::open`].
 pub struct Options {
@@ -42,6 +43,9 @@ pub struct Options {
     pub on_fatal: OnFatal,
     /// The most pages that the database may have; for tests of a full disk.
     pub max_pages: Option<u32>,
+    /// Told by the writing thread, between inserting a batch and its commit (`group-commit`), and between the
+    /// commit and the answers (`group-committed`); for tests of a crash.
+    pub on_phase: OnPhase,
 }
 
 impl Default for Options {
@@ -53,6 +57,7 @@ impl Default for Options {
             on_progress: Box::new(|_| {}),
             on_fatal: Arc::new(end_process),
             max_pages: None,
+            on_phase: None,
         }
     }
 }

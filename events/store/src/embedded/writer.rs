@@ -26,7 +26,7 @@ use super::checkpoint::Checkpoints;
 use super::error::{FatalError, OpenError};
 use super::heads::Heads;
 use super::lock::DirLock;
-use super::options::OnFatal;
+use super::options::{OnFatal, OnPhase};
 use super::wal;
 use super::watermark::{Mark, Watermark};
 use crate::{AppendError, Expected};
@@ -66,6 +66,7 @@ pub(super) struct Writer {
     pub(super) watermark: Watermark,
     pub(super) checkpoints: Checkpoints,
     pub(super) on_fatal: OnFatal,
+    pub(super) on_phase: OnPhase,
     /// Last, so that everything else is closed when the directory is released.
     pub(super) lock: DirLock,
 }
@@ -158,15 +159,23 @@ impl Writer {
         if batch.is_empty() {
             return execute(&self.db, "ROLLBACK").map_err(|error| fatal("end a transaction", &error));
         }
+        self.reached("group-commit");
         if let Err(error) = execute(&self.db, "COMMIT") {
             let failure = self.roll_back("commit", error);
             self.checkpoints.check_soon();
             return Err(self.read_back(failure));
         }
+        self.reached("group-committed");
         self.last = batch.last();
         batch.publish();
         self.durable.send_replace(Some(self.last.position));
         self.advance_watermark()
+    }
+
+    fn reached(&self, phase: &'static str) {
+        if let Some(tell) = self.on_phase {
+            tell(phase);
+        }
     }
 
     /// After this the transaction is gone from the cache, or the error is fatal.

@@ -1,0 +1,1 @@
+//! The executor under everything that can go wrong.
