@@ -116,7 +116,7 @@ fn a_budget_that_can_never_take_the_call_is_named_before_one_that_is_held() {
 }
 
 #[test]
-fn of_several_budgets_the_longest_lasting_kind_in_the_order_of_kinds_is_named() {
+fn of_several_budgets_that_are_short_the_first_in_the_order_of_kinds_is_named() {
     let all = [(Month, HOLD - 1), (Week, HOLD - 1), (Day, HOLD - 1), (Total, HOLD - 1)];
     for (first, kind) in [(0, Total), (1, Day), (2, Week), (3, Month)] {
         let kinds = [Total, Day, Week, Month];

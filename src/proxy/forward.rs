@@ -205,7 +205,7 @@ async fn refused(dispatch: &mut Dispatch<'_>, mut response: reqwest::Response, f
         retry_after_secs: retry_after,
         retry: if matches!(status, 408 | 409 | 429 | 500..) { Retry::Useful } else { Retry::Useless },
     };
-    Outcome { verdict, facts, answer: Answer::Whole(whole::Whole::provider_error(failure, &told)) }
+    Outcome { verdict, facts, answer: Answer::Whole(whole::Whole::provider_error(dispatch.prepared.call, failure, &told)) }
 }
 
 #[derive(serde::Deserialize)]

@@ -5,6 +5,7 @@ use std::time::Instant;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, HeaderValue, RETRY_AFTER};
 use bytes::{Bytes, BytesMut};
+use nemo_events::CallId;
 use nemo_events::key::Ending;
 use tokio::time::timeout;
 
@@ -32,8 +33,8 @@ pub(super) struct Whole {
 
 impl Whole {
     /// A provider's own error.
-    pub(super) fn provider_error(failure: Failure, told: &serde_json::Value) -> Self {
-        let mut headers = headers::Headers::new();
+    pub(super) fn provider_error(call: CallId, failure: Failure, told: &serde_json::Value) -> Self {
+        let mut headers = headers::call(call);
         if let Some(secs) = failure.retry_after_secs {
             headers.push((RETRY_AFTER, HeaderValue::from(secs)));
         }

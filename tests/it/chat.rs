@@ -259,7 +259,9 @@ async fn what_is_left_of_the_rates_is_told_with_every_answer() {
     assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("2"));
     assert_eq!(answer.header("x-ratelimit-remaining-requests"), Some("1"));
     assert_eq!(answer.header("x-ratelimit-limit-tokens"), Some("5000"));
-    assert_eq!(answer.header("x-ratelimit-remaining-tokens"), Some("4800"), "the bound gave way to the use");
+    // The bound gave way to the use; 5,000 a minute are 83 more each second.
+    let left: u64 = answer.header("x-ratelimit-remaining-tokens").unwrap().parse().unwrap();
+    assert!((4_800..5_000).contains(&left), "{left}");
     assert_eq!(answer.header("x-nemo-budget-remaining"), None);
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::fake_provider::{Behaviour, Phase};
-use crate::harness::{Answer, Call, Key, Nemo};
+use crate::harness::{Answer, Key, Nemo, PATIENCE};
 use account::Account;
 
 /// Callers of the key that everybody wants.
@@ -58,11 +59,59 @@ async fn never_overshot(key: &Key, calls: usize, charged: i128) -> Account {
     account
 }
 
-/// A key whose budget takes so many holds and all but one nano-dollar of another, and those who want it.
+/// A key, how many want it at once, how many of them get through, and what the others are told.
 struct Rush {
     key: Key,
-    fits: usize,
     callers: usize,
+    fits: usize,
+    others: (u16, &'static str),
+}
+
+impl Rush {
+    fn refused(&self) -> usize {
+        self.callers - self.fits
+    }
+}
+
+/// All callers of all keys ask at once, and whoever gets through stays there until all others have been
+/// refused. Exactly as many get through as fit.
+async fn rush(nemo: &Nemo, rushes: &[Rush]) {
+    let before = nemo.provider().request_count();
+    nemo.provider().hold_at(Phase::Received);
+    let (sender, mut answers) = mpsc::unbounded_channel();
+    for (index, rush) in rushes.iter().enumerate() {
+        for caller in 0..rush.callers {
+            let (key, sender) = (rush.key.clone(), sender.clone());
+            tokio::spawn(async move { sender.send((index, key.chat(wish(caller)).await)) });
+        }
+    }
+    drop(sender);
+    let (refused, fits) = (rushes.iter().map(Rush::refused).sum(), rushes.iter().map(|rush| rush.fits).sum());
+    let mut refusals = vec![0; rushes.len()];
+    for (index, answer) in next(&mut answers, refused).await {
+        let (status, code) = rushes[index].others;
+        answer.refused(status, code);
+        // What a wait may mend says how long to wait.
+        assert_eq!((answer.header("retry-after").is_some(), answer.forbids_retry()), (status == 429, status != 429));
+        refusals[index] += 1;
+    }
+    assert_eq!(refusals, rushes.iter().map(Rush::refused).collect::<Vec<_>>());
+    nemo.provider().until_held(Phase::Received, fits).await.unwrap();
+    nemo.provider().release();
+    assert!(next(&mut answers, fits).await.iter().all(|(_, answer)| is_whole(answer)));
+    assert!(answers.recv().await.is_none());
+    assert_eq!(nemo.provider().request_count() - before, fits, "nobody else got to the provider");
+}
+
+type Answers = mpsc::UnboundedReceiver<(usize, Answer)>;
+
+async fn next(answers: &mut Answers, count: usize) -> Vec<(usize, Answer)> {
+    let mut next = Vec::new();
+    while next.len() < count {
+        let answer = tokio::time::timeout(PATIENCE, answers.recv()).await;
+        next.push(answer.expect("as many answers as that").expect("a caller did not panic"));
+    }
+    next
 }
 
 #[tokio::test]
@@ -71,62 +120,37 @@ async fn as_many_calls_are_made_as_holds_fit_and_everybody_else_is_refused() {
     let Sample { hold, input_tokens } = sample(&nemo).await;
     nemo.provider().script(Behaviour::full_hold(input_tokens));
     let mut rushes = Vec::new();
-    for (fits, callers) in [(10, CROWD), (1, 8), (3, 8), (0, 4)] {
-        let fits_not = hold - 1;
-        let key = key_with(&nemo, hold * fits as i128 + fits_not).await;
-        rushes.push(Rush { key, fits, callers });
+    for (callers, fits) in [(CROWD, 10), (8, 1), (8, 3), (4, 0)] {
+        // All but a nano-dollar of another hold.
+        let key = key_with(&nemo, hold * (fits as i128 + 1) - 1).await;
+        let others = if fits == 0 { (402, "budget_exceeded") } else { (429, "budget_held") };
+        rushes.push(Rush { key, callers, fits, others });
     }
-    let before = nemo.provider().request_count();
-    // Whoever gets through stays there until everybody has asked.
-    nemo.provider().hold_at(Phase::Received);
-    let all: usize = rushes.iter().map(|rush| rush.fits).sum();
-    let asking = join_all(rushes.iter().map(ask_once));
-    let opening = async {
-        nemo.provider().until_held(Phase::Received, all).await.unwrap();
-        until_refused(&rushes).await;
-        assert_eq!(nemo.provider().request_count() - before, all);
-        nemo.provider().release();
-    };
-    let (answers, ()) = tokio::join!(asking, opening);
-    for (rush, answers) in rushes.iter().zip(answers) {
-        tell_the_truth(rush, &answers);
-        // Nothing is held any more, and nothing else fits: waiting is of no use.
-        rush.key.chat(wish(0)).await.refused(402, "budget_exceeded");
-        rush.key.chat(wish(1)).await.refused(402, "budget_exceeded");
-        never_overshot(&rush.key, rush.fits, hold * rush.fits as i128).await;
-        assert_eq!(rush.key.provider_bill(), hold * rush.fits as i128);
-    }
-    assert_eq!(nemo.provider().request_count() - before, all, "nobody else got to the provider");
-}
-
-async fn ask_once(rush: &Rush) -> Vec<Answer> {
-    join_all((0..rush.callers).map(|caller| rush.key.chat(wish(caller)))).await
-}
-
-/// Refusals are written with a key's next event, which here comes after the release: what tells that all of
-/// them were made is that the callers have their answers. The holds stand still meanwhile.
-async fn until_refused(rushes: &[Rush]) {
-    for rush in rushes {
-        let open = || async { (rush.key.shown().await["open_calls"]["count"] == rush.fits).then_some(()) };
-        crate::harness::until("as many calls are open as fit", open).await;
+    rush(&nemo, &rushes).await;
+    for Rush { key, callers, fits, .. } in rushes {
+        // Nothing is held any more, and nothing else fits: those who waited as told find that out.
+        let late = join_all((fits..callers).map(|caller| key.chat(wish(caller)))).await;
+        assert!(late.iter().all(|answer| answer.refused(402, "budget_exceeded").forbids_retry()));
+        never_overshot(&key, fits, hold * fits as i128).await;
+        assert_eq!(key.provider_bill(), hold * fits as i128);
     }
 }
 
-fn tell_the_truth(rush: &Rush, answers: &[Answer]) {
-    let (made, refused): (Vec<&Answer>, Vec<&Answer>) = answers.iter().partition(|answer| answer.status == 200);
-    assert_eq!((made.len(), refused.len()), (rush.fits, rush.callers - rush.fits));
-    assert!(made.into_iter().all(is_whole));
-    for answer in refused {
-        match answer.status {
-            // The money was only held by then …
-            429 => {
-                answer.refused(429, "budget_held");
-                assert!(answer.header("retry-after").is_some() && !answer.forbids_retry());
-            }
-            // … or spent.
-            _ => assert!(answer.refused(402, "budget_exceeded").forbids_retry()),
-        }
-    }
+#[tokio::test]
+async fn limits_of_calls_at_a_time_and_of_requests_a_minute_hold_in_a_crowd() {
+    let nemo = Nemo::start().await;
+    let budget = json!([{"window": "total", "limit": "10"}]);
+    let few = nemo.key(json!({"budgets": budget, "concurrent_calls": 5})).await;
+    let slow = nemo.key(json!({"budgets": budget, "requests_per_minute": 2})).await;
+    let rushes = [
+        Rush { key: few, callers: CROWD, fits: 5, others: (429, "concurrency_limit_exceeded") },
+        Rush { key: slow, callers: CROWD, fits: 2, others: (429, "rate_limit_exceeded") },
+    ];
+    rush(&nemo, &rushes).await;
+    rushes[0].key.chat(wish(0)).await.ok();
+    rushes[1].key.chat(wish(0)).await.refused(429, "rate_limit_exceeded");
+    assert_eq!(rushes[0].key.books_balance().await.len(), 6);
+    assert_eq!(rushes[1].key.books_balance().await.len(), 2);
 }
 
 #[tokio::test]
@@ -177,31 +201,4 @@ async fn persist_as(key: &Key, caller: usize) -> bool {
             }
         }
     }
-}
-
-#[tokio::test]
-async fn calls_of_other_keys_do_not_wait_for_a_key_whose_budget_is_held() {
-    let nemo = Nemo::start().await;
-    let Sample { hold, input_tokens } = sample(&nemo).await;
-    let (held, free) = (key_with(&nemo, hold).await, key_with(&nemo, 20 * hold).await);
-    nemo.provider().hold_at(Phase::Received);
-    let waiting = tokio::spawn({
-        let held = held.clone();
-        async move { held.chat(wish(0)).await }
-    });
-    nemo.provider().until_held(Phase::Received, 1).await.unwrap();
-    let crowd = join_all((0..CROWD).map(|caller| held.chat(wish(caller))));
-    let (refused, ()) = tokio::join!(crowd, async {
-        nemo.provider().until_held(Phase::Received, 1).await.unwrap();
-    });
-    assert!(refused.iter().all(|answer| answer.code() == "budget_held"));
-    nemo.provider().release();
-    waiting.await.unwrap().ok();
-    nemo.provider().script(Behaviour::full_hold(input_tokens));
-    let made = join_all((0..20).map(|caller| free.chat(wish(caller)))).await;
-    assert!(made.iter().all(is_whole));
-    free.chat(wish(0)).await.refused(402, "budget_exceeded");
-    never_overshot(&free, 20, 20 * hold).await;
-    let calls: Vec<Call> = held.books_balance().await;
-    assert_eq!(calls.len(), 1);
 }

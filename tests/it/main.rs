@@ -11,11 +11,15 @@
 )]
 
 mod chat;
+mod concurrency;
+#[cfg(feature = "failpoints")]
+mod crash;
 mod ends;
 mod errors;
 mod fake_provider;
 mod harness;
 mod restart;
+mod revocation;
 mod sdk;
 mod secrets;
 mod stream;

@@ -59,6 +59,22 @@ async fn a_ledger_without_its_secrets_is_not_started() {
 }
 
 #[tokio::test]
+async fn a_ledger_with_another_secret_under_a_known_name_is_not_started() {
+    let nemo = Nemo::start().await;
+    nemo.terminate().await;
+    for (file, member) in [("peppers.toml", "secret = \""), ("master.toml", "digest = \"")] {
+        let path = nemo.data().join("secrets").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, after) = text.split_once(member).unwrap();
+        std::fs::write(&path, format!("{before}{member}{}{}", "0".repeat(64), &after[64..])).unwrap();
+        let refused = nemo.try_restart().await.expect_err("it starts with other secrets");
+        assert!(refused.stderr.contains("is not the one that this ledger was written with"), "{}", refused.stderr);
+        std::fs::write(&path, text).unwrap();
+    }
+    nemo.restart().await;
+}
+
+#[tokio::test]
 async fn a_ledger_with_the_secrets_of_another_is_not_started() {
     let (nemo, other) = (Nemo::start().await, Nemo::start().await);
     nemo.rich_key().await;

@@ -100,12 +100,13 @@ pub struct Cursor(String);
 
 impl Cursor {
     pub(crate) fn new(list: List, place: i64) -> Self {
-        Self(format!("{}{place:x}", list.tag()))
+        Self(format!("{}{:x}", list.tag(), place.cast_unsigned()))
     }
 
     pub(crate) fn place(&self, list: List) -> Result<i64, ReadModelError> {
         let digits = self.0.strip_prefix(list.tag()).ok_or(ReadModelError::InvalidCursor)?;
-        i64::from_str_radix(digits, 16).map_err(|_| ReadModelError::InvalidCursor)
+        let place = u64::from_str_radix(digits, 16).map_err(|_| ReadModelError::InvalidCursor)?;
+        Ok(place.cast_signed())
     }
 }
 
@@ -170,9 +171,11 @@ mod tests {
 
     #[test]
     fn a_cursor_is_good_for_its_own_list_only() {
-        let cursor: Option<Cursor> = Cursor::new(List::Keys, 70_000).to_string().parse().ok();
-        let place = |list| cursor.as_ref().and_then(|c| c.place(list).ok());
-        assert_eq!((place(List::Keys), place(List::Orgs)), (Some(70_000), None));
+        for number in [70_000, -5, i64::MAX, i64::MIN] {
+            let cursor: Option<Cursor> = Cursor::new(List::Keys, number).to_string().parse().ok();
+            let place = |list| cursor.as_ref().and_then(|c| c.place(list).ok());
+            assert_eq!((place(List::Keys), place(List::Orgs)), (Some(number), None));
+        }
         for text in ["", "k", "k-1", "kzz'", "k00000000000000000"] {
             let place = text.parse::<Cursor>().and_then(|c| c.place(List::Keys));
             assert!(place.is_err(), "{text}");

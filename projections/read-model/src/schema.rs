@@ -33,11 +33,11 @@ const PLAIN: &str = "STRICT";
 const BY_KEY: &str = "STRICT, WITHOUT ROWID";
 
 pub(crate) const TABLES: &[Table] = &[
-    // The last event that was applied.
+    // The last event that was applied, and the first quarter-hour that is not yet in days and months.
     Table {
         name: "meta",
         columns: "id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL,
-            recorded_at INTEGER NOT NULL, hash BLOB NOT NULL",
+            recorded_at INTEGER NOT NULL, hash BLOB NOT NULL, open_quarter INTEGER NOT NULL",
         options: PLAIN,
         indexes: &[],
         order: "id",
@@ -88,7 +88,7 @@ pub(crate) const TABLES: &[Table] = &[
         name: "key_totals",
         columns: "key_no INTEGER PRIMARY KEY, revision INTEGER NOT NULL, recorded_at INTEGER NOT NULL,
             last_used_at INTEGER, calls INTEGER NOT NULL, spend INTEGER NOT NULL,
-            open_calls INTEGER NOT NULL, held INTEGER NOT NULL",
+            open_calls INTEGER NOT NULL, held INTEGER NOT NULL, last_call INTEGER",
         options: PLAIN,
         indexes: &[],
         order: "key_no",
@@ -133,33 +133,36 @@ pub(crate) const TABLES: &[Table] = &[
         order: "boot_no",
         from_log: true,
     },
-    // Calls that have not ended. Small, so that it needs no further index: it is scanned.
+    // Calls that have not ended. Small, so that it needs no further index: it is scanned. Ids of calls
+    // begin with their time, so that what comes and goes shares pages.
     Table {
         name: "open_calls",
-        columns: "key_no INTEGER NOT NULL, call_id BLOB NOT NULL, authorized_revision INTEGER NOT NULL,
+        columns: "call_id BLOB PRIMARY KEY, key_no INTEGER NOT NULL, authorized_revision INTEGER NOT NULL,
             authorized_position INTEGER NOT NULL, authorized_at INTEGER NOT NULL,
             boot_no INTEGER NOT NULL, deadline INTEGER NOT NULL, hold INTEGER NOT NULL,
             route_no INTEGER NOT NULL, labels_revision INTEGER NOT NULL, asked_model TEXT,
-            streams INTEGER NOT NULL, claims TEXT, PRIMARY KEY (key_no, call_id)",
+            streams INTEGER NOT NULL, claims TEXT",
         options: BY_KEY,
         indexes: &[],
-        order: "key_no, call_id",
+        order: "call_id",
         from_log: true,
     },
-    // Calls that have ended. asked_model is NULL where it is the route's model.
+    // Calls that have ended, in the order of their ends, so that a batch is written to few pages whatever
+    // its keys are. A key's calls are chained: key_totals has the last, each has the one before it.
+    // asked_model is NULL where it is the route's model.
     Table {
         name: "calls",
-        columns: "key_no INTEGER NOT NULL, authorized_revision INTEGER NOT NULL, call_id BLOB NOT NULL,
+        columns: "call_no INTEGER PRIMARY KEY, previous_no INTEGER, call_id BLOB NOT NULL,
+            key_no INTEGER NOT NULL, authorized_revision INTEGER NOT NULL,
             authorized_position INTEGER NOT NULL, authorized_at INTEGER NOT NULL, hold INTEGER NOT NULL,
             route_no INTEGER NOT NULL, labels_revision INTEGER NOT NULL, asked_model TEXT,
             streams INTEGER NOT NULL, claims TEXT, ended_revision INTEGER NOT NULL,
             ended_position INTEGER NOT NULL, ended_at INTEGER NOT NULL, outcome INTEGER NOT NULL,
             cost INTEGER NOT NULL, status INTEGER, first_byte_ms INTEGER, duration_ms INTEGER,
-            over_hold INTEGER NOT NULL, corrected_revision INTEGER, {units},
-            PRIMARY KEY (key_no, authorized_revision)",
-        options: BY_KEY,
+            over_hold INTEGER NOT NULL, corrected_revision INTEGER, {units}",
+        options: PLAIN,
         indexes: &["calls_by_id ON calls (call_id)"],
-        order: "key_no, authorized_revision",
+        order: "call_no",
         from_log: true,
     },
     // Ended calls by what their callers claim they were for; '' stands for all further claims of the month.
@@ -172,7 +175,8 @@ pub(crate) const TABLES: &[Table] = &[
         order: "key_no, month, claim",
         from_log: true,
     },
-    // Ended calls by quarter-hour, day and month of their authorisation.
+    // Ended calls by quarter-hour, day and month of their authorisation. Days and months hold what is before
+    // meta.open_quarter; what comes after is added up from quarter-hours by those who ask.
     Table {
         name: "rollups",
         columns: "size INTEGER NOT NULL, start INTEGER NOT NULL, key_no INTEGER NOT NULL,

@@ -8,10 +8,12 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use nemo_events::limits::WindowKind;
 use nemo_events::{KeyEvent, Revision, Timestamp};
+use nemo_projections::attribution::Attribution;
 use nemo_projections::{At, KeyState};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 
 use self::script::{Script, script};
 use self::world::World;
@@ -67,12 +69,12 @@ fn every_decision_and_every_window_agrees_with_a_naive_ledger() {
     assert!(missing.is_empty(), "never happened: {missing:?}; seen: {seen:?}");
 }
 
-fn played(script: &Script) -> Result<World, TestCaseError> {
+fn played(script: &Script) -> World {
     let mut world = World::new(script, Seen::default());
     for step in &script.steps {
         world.play(step);
     }
-    Ok(world)
+    world
 }
 
 fn fold(mut state: Option<KeyState>, log: &[(i64, KeyEvent)], first: usize) -> Option<KeyState> {
@@ -92,7 +94,7 @@ proptest! {
 
     #[test]
     fn the_log_folds_to_the_live_state_before_and_after_it_was_stored(script in script()) {
-        let world = played(&script)?;
+        let world = played(&script);
         let live = world.key.state().cloned();
         prop_assert_eq!(&fold(None, &world.ledger.log, 0), &live);
         let stored: Vec<_> =
@@ -102,8 +104,23 @@ proptest! {
     }
 
     #[test]
+    fn what_a_page_tells_of_a_key_adds_up_to_what_its_budgets_count(script in script()) {
+        let world = played(&script);
+        let mut told = Attribution::default();
+        for (revision, (moment, event)) in (0..).zip(&world.ledger.log) {
+            let at = At { revision: Revision(revision), time: Timestamp::from_micros(*moment) };
+            told.evolve(event, at).unwrap();
+        }
+        let settled = |kind| world.ledger.sums(kind, world.now).settled;
+        let now = Timestamp::from_micros(world.now);
+        prop_assert_eq!(i128::from(told.total.spend.as_nanos()), settled(WindowKind::Total));
+        prop_assert_eq!(i128::from(told.day(now).spend.as_nanos()), settled(WindowKind::Day));
+        prop_assert_eq!(i128::from(told.month(now).spend.as_nanos()), settled(WindowKind::Month));
+    }
+
+    #[test]
     fn a_snapshot_at_any_event_folds_on_to_the_live_state(script in script(), cut: prop::sample::Index) {
-        let world = played(&script)?;
+        let world = played(&script);
         let log = &world.ledger.log;
         let cut = cut.index(log.len()) + 1;
         let state = fold(None, &log[..cut], 0);

@@ -1,1 +1,25 @@
-//! The executor under everything that can go wrong.
+//! The executor under everything that can go wrong: slow, failing, lying stores, other writers, askers
+//! who go away, clocks that jump. One file for each promise.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod accounts;
+mod answers;
+mod budget;
+mod clock;
+mod conflicts;
+mod damage;
+mod follow;
+mod model;
+mod probe;
+mod refusals;
+mod revoke;
+mod support;
+mod unavailable;
+mod unknown;

@@ -21,6 +21,8 @@ const KEYS_KEPT: usize = 65_536;
 pub(super) struct CachedKey {
     pub(super) key_no: i64,
     pub(super) revision: i64,
+    /// Its call that ended last.
+    pub(super) last_call: Option<i64>,
 }
 
 /// The writer's memory.
@@ -28,6 +30,9 @@ pub(super) struct CachedKey {
 pub(crate) struct Caches {
     pub(super) keys: HashMap<KeyId, CachedKey>,
     pub(super) keys_created: i64,
+    calls_ended: i64,
+    /// First second of the quarter-hour that is not yet in days and months.
+    pub(super) open_quarter: i64,
     pub(super) open: HashMap<CallId, OpenCall>,
     /// Calls opened in this batch, in order; some may have ended again.
     pub(super) opened: Vec<CallId>,
@@ -43,9 +48,14 @@ impl Caches {
     pub(crate) fn load(db: &Connection) -> Result<Self, ReadModelError> {
         let mut caches = Self {
             keys_created: db.query_row("SELECT count(*) FROM keys", [], |row| row.get(0))?,
+            calls_ended: db.query_row("SELECT coalesce(max(call_no), 0) FROM calls", [], |row| row.get(0))?,
             open: OpenCall::load_all(db)?,
             ..Self::default()
         };
+        each(db, "SELECT open_quarter FROM meta", |row| {
+            caches.open_quarter = row.int()?;
+            Ok(())
+        })?;
         each(db, "SELECT stream, revision FROM heads", |row| {
             caches.heads.insert(row.parsed()?, row.int()?);
             Ok(())
@@ -75,6 +85,14 @@ impl Caches {
             Entry::Occupied(known) => Ok(Some(known.into_mut())),
             Entry::Vacant(room) => Ok(load_key(db, key)?.map(|found| room.insert(found))),
         }
+    }
+
+    /// The number of a call that ends, and that of the key's call that ended before it.
+    pub(super) fn number_call(&mut self, key: KeyId) -> (i64, Option<i64>) {
+        self.calls_ended = self.calls_ended.saturating_add(1);
+        // The key's event is under way, so the key is known.
+        let last = self.keys.get_mut(&key).and_then(|key| key.last_call.replace(self.calls_ended));
+        (self.calls_ended, last)
     }
 
     /// The number of a route, given at its first call.

@@ -6,7 +6,7 @@ use nemo_projections::CorruptLog;
 
 use super::ended_call::{Details, EndedCall};
 use super::open_call::OpenCall;
-use super::{Batch, Place};
+use super::{Batch, OfKey, Place};
 use crate::columns::{int, to_json};
 use crate::error::{EventError, Fault};
 use crate::names::CallEnd;
@@ -25,13 +25,13 @@ impl Batch<'_> {
         &mut self,
         e: &CallAuthorized,
         metadata: &[u8],
-        key_no: i64,
+        key: OfKey,
         place: Place,
     ) -> Result<(), Fault> {
         let metadata: Metadata =
             serde_json::from_slice(metadata).map_err(|why| Fault::Event(EventError::Metadata(why)))?;
         let open = OpenCall {
-            key_no,
+            key_no: key.key_no,
             authorized_revision: place.revision,
             authorized_position: place.position,
             authorized_at: place.at.time,
@@ -45,7 +45,7 @@ impl Batch<'_> {
             claims: if e.tags.is_empty() { None } else { Some(to_json(&e.tags)?.into()) },
             stored: false,
         };
-        let totals = self.totals.of(key_no);
+        let totals = self.totals.of(key.key_no);
         totals.opened(open.hold, open.authorized_at)?;
         if self.caches.open.insert(e.call, open).is_some() {
             return Err(CorruptLog("a call was authorised twice").into());
@@ -54,7 +54,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    pub(super) fn call_settled(&mut self, e: &CallSettled, key_no: i64, place: Place) -> Result<(), Fault> {
+    pub(super) fn call_settled(&mut self, e: &CallSettled, key: OfKey, place: Place) -> Result<(), Fault> {
         let details = Details {
             status: e.status,
             first_byte_ms: e.first_byte_ms.map(int).transpose()?,
@@ -62,34 +62,37 @@ impl Batch<'_> {
             over_hold: e.over_hold,
         };
         let how = CallEnd::Settled { evidence: e.evidence, ending: e.ending };
-        self.call_ended(e.call, &End { how, cost: e.cost, usage: e.usage, details }, key_no, place)
+        self.call_ended(e.call, &End { how, cost: e.cost, usage: e.usage, details }, key, place)
     }
 
-    pub(super) fn call_voided(&mut self, e: &CallVoided, key_no: i64, place: Place) -> Result<(), Fault> {
+    pub(super) fn call_voided(&mut self, e: &CallVoided, key: OfKey, place: Place) -> Result<(), Fault> {
         let duration_ms = Some(int(e.duration_ms)?);
         let details = Details { status: e.status, duration_ms, ..Details::default() };
         let (how, cost, usage) = (CallEnd::Voided { reason: e.reason }, Nanos::ZERO, Usage::default());
-        self.call_ended(e.call, &End { how, cost, usage, details }, key_no, place)
+        self.call_ended(e.call, &End { how, cost, usage, details }, key, place)
     }
 
     pub(super) fn call_forfeited(
         &mut self,
         e: &CallForfeited,
-        key_no: i64,
+        key: OfKey,
         place: Place,
     ) -> Result<(), Fault> {
         let (how, usage, details) =
             (CallEnd::Forfeited { reason: e.reason }, Usage::default(), Details::default());
-        self.call_ended(e.call, &End { how, cost: e.charged, usage, details }, key_no, place)
+        self.call_ended(e.call, &End { how, cost: e.charged, usage, details }, key, place)
     }
 
-    fn call_ended(&mut self, call: CallId, end: &End, key_no: i64, place: Place) -> Result<(), Fault> {
-        let open = self.caches.open.remove(&call).filter(|open| open.key_no == key_no);
+    fn call_ended(&mut self, call: CallId, end: &End, key: OfKey, place: Place) -> Result<(), Fault> {
+        let open = self.caches.open.remove(&call).filter(|open| open.key_no == key.key_no);
         let open = open.ok_or(CorruptLog("a call ended that was not open"))?;
         if open.stored {
-            self.ended.no_longer_open.push((key_no, call));
+            self.ended.no_longer_open.push(call);
         }
+        let (call_no, previous_no) = self.caches.number_call(key.id);
         let ended = EndedCall {
+            call_no,
+            previous_no,
             open,
             ended_revision: place.revision,
             ended_position: place.position,
@@ -100,7 +103,7 @@ impl Batch<'_> {
             details: end.details,
             corrected_revision: None,
         };
-        self.totals.of(key_no).ended(ended.open.hold, ended.cost)?;
+        self.totals.of(key.key_no).ended(call_no, ended.open.hold, ended.cost)?;
         self.rollups.add(&ended.open, &ended.sums())?;
         self.claims.add(&ended.open, 1, ended.cost)?;
         self.ended.calls.insert(call, ended);
@@ -111,7 +114,7 @@ impl Batch<'_> {
     pub(super) fn call_corrected(
         &mut self,
         e: &CallCorrected,
-        key_no: i64,
+        key: OfKey,
         place: Place,
     ) -> Result<(), Fault> {
         let ended = match self.ended.calls.remove(&e.call) {
@@ -119,7 +122,7 @@ impl Batch<'_> {
             None => EndedCall::load(self.db, e.call)?,
         };
         let mut ended = ended
-            .filter(|ended| ended.open.key_no == key_no)
+            .filter(|ended| ended.open.key_no == key.key_no)
             .ok_or(CorruptLog("a call was corrected that has not ended"))?;
         if ended.cost != e.charged_before.as_nanos() {
             return Err(CorruptLog("a correction starts from another charge").into());
@@ -133,7 +136,7 @@ impl Batch<'_> {
         let mut change = ended.sums();
         change.sub(&before)?;
         let cost = e.charged.checked_sub(e.charged_before).ok_or(EventError::OutOfRange)?.as_nanos();
-        self.totals.of(key_no).corrected(cost)?;
+        self.totals.of(key.key_no).corrected(cost)?;
         self.rollups.add(&ended.open, &change)?;
         self.claims.add(&ended.open, 0, cost)?;
         self.ended.calls.insert(e.call, ended);

@@ -16,6 +16,10 @@ use crate::sums::{Sums, UNITS};
 /// A call that has ended.
 #[derive(Debug, Clone)]
 pub(super) struct EndedCall {
+    /// Counts all ended calls.
+    pub(super) call_no: i64,
+    /// The key's call that ended before this one.
+    pub(super) previous_no: Option<i64>,
     pub(super) open: OpenCall,
     pub(super) ended_revision: i64,
     pub(super) ended_position: i64,
@@ -40,16 +44,16 @@ pub(super) struct Details {
 #[derive(Debug, Default)]
 pub(super) struct EndedCalls {
     pub(super) calls: HashMap<CallId, EndedCall>,
-    pub(super) no_longer_open: Vec<(i64, CallId)>,
+    pub(super) no_longer_open: Vec<CallId>,
 }
 
-const COLUMNS: &str = "key_no, authorized_revision, authorized_position, authorized_at, hold, route_no, \
+const COLUMNS: &str = "call_no, previous_no, key_no, authorized_revision, authorized_position, authorized_at, hold, route_no, \
      labels_revision, asked_model, streams, claims, ended_revision, ended_position, ended_at, outcome, cost, \
      status, first_byte_ms, duration_ms, over_hold, corrected_revision";
 
 static PUT: LazyLock<String> = LazyLock::new(|| {
     let units = UNITS.join(", ");
-    let values = vec!["?"; 21 + UNITS.len()].join(", ");
+    let values = vec!["?"; 23 + UNITS.len()].join(", ");
     format!("INSERT OR REPLACE INTO calls (call_id, {COLUMNS}, {units}) VALUES ({values})")
 });
 
@@ -79,6 +83,7 @@ impl EndedCall {
     }
 
     fn read(row: &mut Columns<'_>) -> Result<Self, ReadModelError> {
+        let (call_no, previous_no) = (row.int()?, row.get()?);
         let open = OpenCall {
             key_no: row.int()?,
             authorized_revision: row.int()?,
@@ -95,6 +100,8 @@ impl EndedCall {
             stored: false,
         };
         Ok(Self {
+            call_no,
+            previous_no,
             open,
             ended_revision: row.int()?,
             ended_position: row.int()?,
@@ -115,18 +122,20 @@ impl EndedCall {
 
 impl EndedCalls {
     pub(super) fn flush(&self, db: &Connection) -> Result<(), ReadModelError> {
-        let mut delete = db.prepare_cached("DELETE FROM open_calls WHERE key_no = ? AND call_id = ?")?;
-        for (key_no, call) in &self.no_longer_open {
-            delete.execute(params![key_no, call.as_uuid().as_bytes()])?;
+        let mut delete = db.prepare_cached("DELETE FROM open_calls WHERE call_id = ?")?;
+        for call in &self.no_longer_open {
+            delete.execute([call.as_uuid().as_bytes()])?;
         }
         // In the order of the table, so that its pages are touched once.
         let mut calls: Vec<_> = self.calls.iter().collect();
-        calls.sort_unstable_by_key(|(_, call)| (call.open.key_no, call.open.authorized_revision));
+        calls.sort_unstable_by_key(|(_, call)| call.call_no);
         let mut put = db.prepare_cached(&PUT)?;
         for (id, call) in calls {
             let open = &call.open;
             let columns = params![
                 id.as_uuid().as_bytes(),
+                call.call_no,
+                call.previous_no,
                 open.key_no,
                 open.authorized_revision,
                 open.authorized_position,

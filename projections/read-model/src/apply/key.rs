@@ -8,7 +8,7 @@ use nemo_projections::key::Status;
 use rusqlite::params;
 
 use super::caches::CachedKey;
-use super::{Batch, Place, follows};
+use super::{Batch, OfKey, Place, follows};
 use crate::columns::to_json;
 use crate::error::Fault;
 use crate::names::status_name;
@@ -26,6 +26,7 @@ impl Batch<'_> {
         let Some(known) = known else { return self.first_event(key, event, place) };
         known.revision = place.revision;
         let key_no = known.key_no;
+        let of = OfKey { id: key, key_no };
         self.totals.of(key_no).seen(place.revision, place.at.time);
         match event {
             KeyEvent::KeyCreated(_) => Err(CorruptLog("a key was created twice").into()),
@@ -38,11 +39,11 @@ impl Batch<'_> {
             KeyEvent::KeySecretRetired(e) => self.secret_retired(key_no, e.version, place),
             // The same secret under another pepper, and a model that may be called again: not shown in lists.
             KeyEvent::KeyDigestRenewed(_) | KeyEvent::KeyModelCleared(_) => Ok(()),
-            KeyEvent::CallAuthorized(e) => self.call_authorized(e, metadata, key_no, place),
-            KeyEvent::CallSettled(e) => self.call_settled(e, key_no, place),
-            KeyEvent::CallVoided(e) => self.call_voided(e, key_no, place),
-            KeyEvent::CallForfeited(e) => self.call_forfeited(e, key_no, place),
-            KeyEvent::CallCorrected(e) => self.call_corrected(e, key_no, place),
+            KeyEvent::CallAuthorized(e) => self.call_authorized(e, metadata, of, place),
+            KeyEvent::CallSettled(e) => self.call_settled(e, of, place),
+            KeyEvent::CallVoided(e) => self.call_voided(e, of, place),
+            KeyEvent::CallForfeited(e) => self.call_forfeited(e, of, place),
+            KeyEvent::CallCorrected(e) => self.call_corrected(e, of, place),
             KeyEvent::CallsRefused(CallsRefused { since, refusals }) => {
                 Ok(self.refusals.add(key_no, *since, refusals)?)
             }
@@ -58,7 +59,7 @@ impl Batch<'_> {
         self.created(key, key_no, created, place)?;
         self.label_revision(key_no, &created.labels, place)?;
         self.secret(key_no, &created.secret, place.at.time)?;
-        self.caches.keys.insert(key, CachedKey { key_no, revision: place.revision });
+        self.caches.keys.insert(key, CachedKey { key_no, revision: place.revision, last_call: None });
         Ok(())
     }
 

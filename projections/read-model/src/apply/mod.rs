@@ -11,15 +11,19 @@ mod open_call;
 mod org;
 mod pending;
 mod price;
+mod rollups;
 
-use nemo_events::{EventRecord, GatewayEvent, KeyEvent, OrgEvent, Position, PriceEvent, Sealed, StreamName};
+use nemo_events::{
+    EventRecord, GatewayEvent, KeyEvent, KeyId, OrgEvent, Position, PriceEvent, Sealed, StreamName,
+};
 use nemo_projections::{At, CorruptLog};
 use rusqlite::{Connection, params};
 
 pub(crate) use caches::Caches;
 use claims::Claims;
 use ended_call::EndedCalls;
-use pending::{Refusals, Rollups, Times, Totals};
+use pending::{Refusals, Times, Totals};
+use rollups::Rollups;
 
 use crate::columns::int;
 use crate::error::{Fault, ReadModelError};
@@ -43,6 +47,13 @@ struct Place {
     position: i64,
     revision: i64,
     at: At,
+}
+
+/// The key that an event of a call is about.
+#[derive(Debug, Clone, Copy)]
+struct OfKey {
+    id: KeyId,
+    key_no: i64,
 }
 
 /// Applies the events behind `head` and returns the new head. Whatever fails, the caller gives up the
@@ -75,8 +86,8 @@ pub(crate) fn batch(
         applied = true;
     }
     if let Some(head) = head.filter(|_| applied) {
-        batch.flush()?;
-        write_head(db, &head)?;
+        let open_quarter = batch.flush()?;
+        write_head(db, &head, open_quarter)?;
     }
     Ok(head)
 }
@@ -90,11 +101,13 @@ fn at_event(fault: Fault, position: Position, event: &Sealed) -> ReadModelError 
     }
 }
 
-fn write_head(db: &Connection, head: &Head) -> Result<(), ReadModelError> {
+fn write_head(db: &Connection, head: &Head, open_quarter: i64) -> Result<(), ReadModelError> {
     let position = i64::try_from(head.position.0)
         .map_err(|_| ReadModelError::Damaged("a position is beyond what the database holds"))?;
-    db.prepare_cached("INSERT OR REPLACE INTO meta (id, position, recorded_at, hash) VALUES (1, ?, ?, ?)")?
-        .execute(params![position, head.recorded_at.as_micros(), head.hash.as_bytes()])?;
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO meta (id, position, recorded_at, hash, open_quarter) VALUES (1, ?, ?, ?, ?)",
+    )?
+    .execute(params![position, head.recorded_at.as_micros(), head.hash.as_bytes(), open_quarter])?;
     Ok(())
 }
 
@@ -132,14 +145,18 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn flush(self) -> Result<(), ReadModelError> {
+    /// Writes what was added up, and returns the quarter-hour that is open from now on.
+    fn flush(self) -> Result<i64, ReadModelError> {
+        let quarters = self.times.quarters(self.caches.open_quarter);
         self.ended.flush(self.db)?;
         self.caches.flush_opened(self.db)?;
         self.totals.flush(self.db)?;
-        self.rollups.flush(self.db)?;
+        self.rollups.flush(self.db, quarters.clone())?;
         self.claims.flush(self.db)?;
         self.refusals.flush(self.db)?;
-        self.times.flush(self.db)
+        self.times.flush(self.db)?;
+        self.caches.open_quarter = quarters.end;
+        Ok(quarters.end)
     }
 }
 

@@ -1,15 +1,13 @@
 //! Sums of one batch, added up in memory and written with one statement for each row.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
+use std::ops::Range;
 
 use nemo_events::Timestamp;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, params};
 
-use super::open_call::OpenCall;
 use crate::bucket::{MINUTE_SECS, Size, to_secs};
 use crate::error::{EventError, ReadModelError};
-use crate::sums::{Sums, sum_columns};
 
 /// What a batch changes of keys' totals, by key.
 #[derive(Debug, Default)]
@@ -25,6 +23,7 @@ pub(super) struct KeyTotals {
     spend: i64,
     open_calls: i64,
     held: i64,
+    last_call: Option<i64>,
 }
 
 impl Totals {
@@ -35,7 +34,8 @@ impl Totals {
     pub(super) fn flush(self, db: &Connection) -> Result<(), ReadModelError> {
         let mut update = db.prepare_cached(
             "UPDATE key_totals SET revision = ?2, recorded_at = ?3, last_used_at = coalesce(?4, last_used_at),
-             calls = calls + ?5, spend = spend + ?6, open_calls = open_calls + ?7, held = held + ?8
+             calls = calls + ?5, spend = spend + ?6, open_calls = open_calls + ?7, held = held + ?8,
+             last_call = coalesce(?9, last_call)
              WHERE key_no = ?1",
         )?;
         let mut keys: Vec<_> = self.0.into_iter().collect();
@@ -49,7 +49,8 @@ impl Totals {
                 t.calls,
                 t.spend,
                 t.open_calls,
-                t.held
+                t.held,
+                t.last_call,
             ])?;
         }
         Ok(())
@@ -68,7 +69,8 @@ impl KeyTotals {
         add(&mut self.held, hold)
     }
 
-    pub(super) fn ended(&mut self, hold: i64, cost: i64) -> Result<(), EventError> {
+    pub(super) fn ended(&mut self, call_no: i64, hold: i64, cost: i64) -> Result<(), EventError> {
+        self.last_call = Some(call_no);
         add(&mut self.open_calls, -1)?;
         add(&mut self.held, hold.checked_neg().ok_or(EventError::OutOfRange)?)?;
         add(&mut self.calls, 1)?;
@@ -77,55 +79,6 @@ impl KeyTotals {
 
     pub(super) fn corrected(&mut self, change: i64) -> Result<(), EventError> {
         add(&mut self.spend, change)
-    }
-}
-
-/// A row of sums, but for its size and start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Account {
-    key_no: i64,
-    labels_revision: i64,
-    route_no: i64,
-}
-
-/// What a batch adds to the sums, by quarter-hour; days and months follow from these.
-#[derive(Debug, Default)]
-pub(super) struct Rollups(HashMap<(i64, Account), Sums>);
-
-static ADD_SUMS: LazyLock<String> = LazyLock::new(|| {
-    let columns: Vec<_> = sum_columns().collect();
-    let values = vec!["?"; 5 + columns.len()].join(", ");
-    let sums = columns.iter().map(|c| format!("{c} = {c} + excluded.{c}")).collect::<Vec<_>>().join(", ");
-    let columns = columns.join(", ");
-    format!(
-        "INSERT INTO rollups (size, start, key_no, labels_revision, route_no, {columns}) VALUES ({values}) \
-         ON CONFLICT DO UPDATE SET {sums}"
-    )
-});
-
-impl Rollups {
-    /// Adds to the sums of the bucket that the call was authorised in.
-    pub(super) fn add(&mut self, call: &OpenCall, sums: &Sums) -> Result<(), EventError> {
-        let OpenCall { key_no, labels_revision, route_no, .. } = *call;
-        let account = Account { key_no, labels_revision, route_no };
-        self.0.entry((call.quarter(), account)).or_default().add(sums)
-    }
-
-    pub(super) fn flush(self, db: &Connection) -> Result<(), ReadModelError> {
-        let overflow = |_| ReadModelError::Damaged("a sum of one batch is out of range");
-        let mut rows: BTreeMap<(i64, i64, Account), Sums> = BTreeMap::new();
-        for ((quarter, account), sums) in self.0 {
-            for size in [Size::QuarterHour, Size::Day, Size::Month] {
-                let row = (size.code(), size.start_of_secs(quarter), account);
-                rows.entry(row).or_default().add(&sums).map_err(overflow)?;
-            }
-        }
-        let mut add = db.prepare_cached(&ADD_SUMS)?;
-        for ((size, start, Account { key_no, labels_revision, route_no }), sums) in rows {
-            let key = [size, start, key_no, labels_revision, route_no];
-            add.execute(params_from_iter(key.into_iter().chain(sums.columns())))?;
-        }
-        Ok(())
     }
 }
 
@@ -170,6 +123,12 @@ impl Refusals {
 pub(super) struct Times(BTreeMap<i64, i64>);
 
 impl Times {
+    /// The quarter-hours that are over with this batch: from the one open before it to the one open now.
+    pub(super) fn quarters(&self, open_before: i64) -> Range<i64> {
+        let latest = self.0.last_key_value().map_or(0, |(minute, _)| minute.saturating_mul(MINUTE_SECS));
+        open_before..Size::QuarterHour.start_of_secs(latest).max(open_before)
+    }
+
     pub(super) fn note(&mut self, at: Timestamp, position: i64) {
         self.0.insert(to_secs(at).div_euclid(MINUTE_SECS), position);
     }

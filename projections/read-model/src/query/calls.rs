@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use nemo_events::limits::Endpoint;
 use nemo_events::{CallId, KeyId, Nanos, Position, Revision, Timestamp, Usage};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::{Answer, Reader, all, first};
@@ -95,40 +95,46 @@ static ENDED: LazyLock<String> = LazyLock::new(|| {
     let units = UNITS.map(|units| format!("c.{units}")).join(", ");
     format!(
         "SELECT {COMMON}, c.ended_revision, c.ended_position, c.ended_at, c.outcome, c.cost, c.status, \
-         c.first_byte_ms, c.duration_ms, c.over_hold, c.corrected_revision, {units} \
+         c.first_byte_ms, c.duration_ms, c.over_hold, c.corrected_revision, {units}, c.previous_no \
          FROM calls c JOIN keys k USING (key_no) JOIN routes r USING (route_no)"
     )
 });
 
 /// Open calls in the same columns.
 static OPEN: LazyLock<String> = LazyLock::new(|| {
-    let nothing = vec!["NULL"; 10 + UNITS.len()].join(", ");
+    let nothing = vec!["NULL"; 11 + UNITS.len()].join(", ");
     format!(
         "SELECT {COMMON}, {nothing} FROM open_calls c JOIN keys k USING (key_no) JOIN routes r USING (route_no)"
     )
 });
 
 impl Reader {
-    /// A page of a key's calls, newest first.
+    /// A page of a key's calls: open ones, the last authorised first, then ended ones, the last ended first.
     ///
     /// # Errors
-    /// A cursor of another list; a failing database.
+    /// A cursor of another list or key; a failing database.
     pub fn calls_of_key(
         &self,
         key: KeyId,
         page: &PageRequest,
     ) -> Result<Answer<Page<CallRow>>, ReadModelError> {
-        let below = page.place(List::Calls)?.unwrap_or(i64::MAX);
-        // Each part is cut by itself, so that a key with millions of calls is not sorted.
-        let part = |select: &str| {
-            format!(
-                "SELECT * FROM ({select} WHERE k.key_id = ?1 AND c.authorized_revision < ?2
-                 ORDER BY c.authorized_revision DESC LIMIT ?3)"
-            )
-        };
-        let sql = format!("{} UNION ALL {} ORDER BY 1 DESC LIMIT ?3", part(&ENDED), part(&OPEN));
+        let place = page.place(List::Calls)?;
         self.answer(|db| {
-            let rows = all(db, &sql, params![key.digits(), below, page.limit.and_one()], read)?;
+            let most = page.limit.get().saturating_add(1);
+            let mut rows = open_page(db, key, place, page.limit.and_one())?;
+            let mut next = match place {
+                Some(ended) if ended > 0 => Some(previous(db, key, ended)?),
+                Some(_) | None => Some(last(db, key)?),
+            }
+            .flatten();
+            while let Some(call_no) = next.filter(|_| rows.len() < most) {
+                let found = first(db, &format!("{} WHERE c.call_no = ?", *ENDED), [call_no], |row| {
+                    Ok((read(row)?, row.get::<Option<i64>>()?))
+                })?;
+                let (row, before) = found.ok_or(ReadModelError::Damaged("a chain of calls is broken"))?;
+                rows.push((call_no, row));
+                next = before;
+            }
             Ok(Page::of(rows, List::Calls, page.limit))
         })
     }
@@ -145,7 +151,7 @@ impl Reader {
                 Some(ended) => Some(ended),
                 None => one(&OPEN)?,
             };
-            Ok(found.map(|(_, row)| row))
+            Ok(found)
         })
     }
 
@@ -165,8 +171,40 @@ impl Reader {
     }
 }
 
-fn read(row: &mut Columns<'_>) -> Result<(i64, CallRow), ReadModelError> {
-    let place = row.int()?;
+/// A key's open calls: none behind a cursor that is among the ended ones.
+fn open_page(
+    db: &Connection,
+    key: KeyId,
+    place: Option<i64>,
+    most: i64,
+) -> Result<Vec<(i64, CallRow)>, ReadModelError> {
+    // The place of an open call is its position, below zero to tell it from the number of an ended one.
+    let after = place.unwrap_or(i64::MIN);
+    let sql = format!(
+        "{} WHERE k.key_id = ? AND -c.authorized_position > ? ORDER BY c.authorized_position DESC LIMIT ?",
+        *OPEN
+    );
+    let rows = all(db, &sql, params![key.digits(), after, most], read)?;
+    let place = |row: &CallRow| i64::try_from(row.authorized_position.0).map_or(0, i64::wrapping_neg);
+    Ok(rows.into_iter().map(|row| (place(&row), row)).collect())
+}
+
+/// The key's call that ended last.
+fn last(db: &Connection, key: KeyId) -> Result<Option<i64>, ReadModelError> {
+    const SQL: &str = "SELECT t.last_call FROM keys k JOIN key_totals t USING (key_no) WHERE k.key_id = ?";
+    Ok(first(db, SQL, [key.digits()], |row| row.get())?.flatten())
+}
+
+/// The key's call that ended before another of its calls.
+fn previous(db: &Connection, key: KeyId, call_no: i64) -> Result<Option<i64>, ReadModelError> {
+    const SQL: &str = "SELECT c.previous_no FROM calls c JOIN keys k USING (key_no)
+         WHERE c.call_no = ? AND k.key_id = ?";
+    let found = first(db, SQL, params![call_no, key.digits()], |row| row.get())?;
+    found.ok_or(ReadModelError::InvalidCursor)
+}
+
+fn read(row: &mut Columns<'_>) -> Result<CallRow, ReadModelError> {
+    let authorized_revision = row.revision()?;
     let call = CallId::from_uuid(row.uuid()?);
     let (key, endpoint, provider) = (row.key_id()?, row.name()?, row.text()?);
     let provider_model = row.text()?;
@@ -174,7 +212,7 @@ fn read(row: &mut Columns<'_>) -> Result<(i64, CallRow), ReadModelError> {
     let (labels_revision, hold, streams) = (row.revision()?, row.nanos()?, row.flag()?);
     let claims = row.opt_text()?.map(|json| serde_json::from_str(&json)).transpose();
     let claims = claims.map_err(|_| ReadModelError::Damaged("claims of a call cannot be read"))?;
-    let row = CallRow {
+    Ok(CallRow {
         call,
         key,
         endpoint,
@@ -185,18 +223,17 @@ fn read(row: &mut Columns<'_>) -> Result<(i64, CallRow), ReadModelError> {
         hold,
         streams,
         claims: claims.unwrap_or_default(),
-        authorized_revision: revision(place),
+        authorized_revision,
         authorized_position: row.position()?,
         authorized_at: row.time()?,
         ended: read_end(row)?,
-    };
-    Ok((place, row))
+    })
 }
 
 fn read_end(row: &mut Columns<'_>) -> Result<Option<EndedCall>, ReadModelError> {
     let Some(ended) = row.get::<Option<i64>>()? else { return Ok(None) };
     Ok(Some(EndedCall {
-        revision: revision(ended),
+        revision: Revision(u64::try_from(ended).unwrap_or_default()),
         position: row.position()?,
         at: row.time()?,
         end: CallEnd::from_code(row.int()?).ok_or(ReadModelError::Damaged("an end is not known"))?,
@@ -208,8 +245,4 @@ fn read_end(row: &mut Columns<'_>) -> Result<Option<EndedCall>, ReadModelError> 
         corrected_revision: row.opt_count()?.map(Revision),
         usage: usage(row.ints()?),
     }))
-}
-
-fn revision(number: i64) -> Revision {
-    Revision(u64::try_from(number).unwrap_or_default())
 }

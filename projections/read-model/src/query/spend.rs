@@ -6,11 +6,12 @@
 
 use nemo_events::limits::Endpoint;
 use nemo_events::{KeyId, OrgId, Timestamp};
-use rusqlite::params_from_iter;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use super::filter::Where;
-use super::{Answer, MAX_ROWS, Reader, all};
+use super::{Answer, MAX_ROWS, Reader, all, first};
 use crate::bucket::{DAY_SECS, HOUR_SECS, Size, from_secs, to_secs};
 use crate::columns::Columns;
 use crate::error::ReadModelError;
@@ -153,18 +154,20 @@ impl Reader {
     /// Times that are not on quarter-hours; more than 200,000 rows; a sum beyond 64 bits; a failing database.
     pub fn spend(&self, query: &SpendQuery) -> Result<Answer<Spend>, ReadModelError> {
         let size = query.source()?;
-        let conditions = query.conditions(size);
         let sums = sum_columns().map(|column| format!("sum(s.{column})")).collect::<Vec<_>>().join(", ");
-        let sql = format!(
-            "SELECT {bucket}, {group}, {sums} FROM rollups s {joins} {clause}
-             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ?",
-            bucket = query.every.sql(),
-            group = query.group_by.columns(),
-            joins = query.joins(),
-            clause = conditions.sql(),
-        );
-        let values = conditions.values_and(MAX_ROWS + 1);
         self.answer(|db| {
+            let source = query.rows(size, open_quarter(db)?);
+            let conditions = query.conditions();
+            let sql = format!(
+                "SELECT {bucket}, {group}, {sums} FROM ({source}) s {joins} {clause}
+                 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ?",
+                bucket = query.every.sql(),
+                group = query.group_by.columns(),
+                source = source.sql,
+                joins = query.joins(),
+                clause = conditions.sql(),
+            );
+            let values = source.values.into_iter().chain(conditions.values_and(MAX_ROWS + 1));
             let rows = all(db, &sql, params_from_iter(values), |row| read(row, query.group_by))?;
             if i64::try_from(rows.len()).is_ok_and(|rows| rows > MAX_ROWS) {
                 return Err(ReadModelError::InvalidQuery("more than 200000 rows: ask for less"));
@@ -181,6 +184,17 @@ impl Reader {
     }
 }
 
+/// A part of a statement with its values.
+struct Source {
+    sql: String,
+    values: Vec<Value>,
+}
+
+/// First second of the quarter-hour that is not yet in days and months.
+fn open_quarter(db: &Connection) -> Result<i64, ReadModelError> {
+    Ok(first(db, "SELECT open_quarter FROM meta", [], |row| row.int())?.unwrap_or_default())
+}
+
 impl SpendQuery {
     /// The largest buckets that answer exactly.
     fn source(&self) -> Result<Size, ReadModelError> {
@@ -194,13 +208,6 @@ impl SpendQuery {
         let SpendFilter { key, org, app, job, env, cost_centre, tag, provider, provider_model, endpoint } =
             &self.filter;
         let mut conditions = Where::default();
-        conditions.and("s.size = ?", size.code());
-        conditions.and_some("s.start >= ?", self.from.map(to_secs));
-        conditions.and_some("s.start < ?", self.to.map(to_secs));
-        conditions.and_some(
-            "s.key_no = (SELECT key_no FROM keys WHERE key_id = ?)",
-            key.map(|key| key.digits().to_owned()),
-        );
         conditions.and_some("k.org_id = ?", org.map(|org| org.as_uuid().as_bytes().to_vec()));
         conditions.and_some("l.app = ?", app.clone());
         conditions.and_some("l.job = ?", job.clone());

@@ -2,17 +2,17 @@
 
 use nemo_events::key::{Ending, Evidence, ForfeitReason, VoidReason};
 use nemo_events::{Nanos, Revision};
-use nemo_read_model::{CallEnd, Limit, PageRequest, Reader};
+use nemo_read_model::{CallEnd, Limit, PageRequest, ReadModelError, Reader};
 
 use crate::applying::{applied, place};
 use crate::history::{Ask, History, boot, key, node, time, usage};
 
 #[test]
-fn calls_of_a_key_come_newest_first_whether_open_or_ended() {
+fn calls_of_a_key_come_open_ones_first_and_then_by_their_ends() {
     let mut history = History::with_keys("2026-11-22T12:00:00Z", 2);
     let calls: Vec<_> = (0..6).map(|_| history.authorize(key(0), &Ask::default())).collect();
     history.authorize(key(1), &Ask::default());
-    for number in [1, 2, 5] {
+    for number in [2, 1, 5] {
         history.settle(calls[number], 7, usage(1, 1), Evidence::Reported);
     }
     // One event at a time, so that every call goes through the table of open calls.
@@ -31,8 +31,12 @@ fn calls_of_a_key_come_newest_first_whether_open_or_ended() {
             break;
         }
     }
-    let expected = [5, 4, 3, 2, 1, 0].map(|number| (calls[number], [1, 2, 5].contains(&number)));
+    let expected = [4, 3, 0, 5, 1, 2].map(|number| (calls[number], [1, 2, 5].contains(&number)));
     assert_eq!(seen, expected);
+    let first = PageRequest { after: None, limit: Limit::at_most(5) };
+    let after = reader.calls_of_key(key(0), &first).unwrap().value.next;
+    let of_another_key = PageRequest { after, limit: Limit::default() };
+    assert!(matches!(reader.calls_of_key(key(1), &of_another_key), Err(ReadModelError::InvalidCursor)));
 }
 
 #[test]

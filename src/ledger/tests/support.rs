@@ -1,0 +1,412 @@
+//! Small words for the tests: nodes over one store, one key, one card, one call.
+//!
+//! The card costs 1,000 nano-dollars for a token in and 10,000 for a token out.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nemo_events::key::{BoundBasis, Client, Ending, Evidence, ForfeitReason, KeySecret, Labels, VoidReason};
+use nemo_events::limits::{Budget, Endpoint, KeyLimits, WindowKind};
+use nemo_events::price::{PriceCard, Rates};
+use nemo_events::{
+    CallId, Digest, EventRecord, KeyEvent, KeyId, Nanos, OrgId, Position, RequestId, Revision, StreamHead, StreamName,
+    Timestamp, Usage,
+};
+use nemo_projections::decide::{
+    Authorize, Create, Forfeit, ForfeitCharge, Forfeiter, PresentedSecret, Priced, Revoke, Settle, Void,
+};
+use nemo_projections::hold::Ask;
+use nemo_projections::org::Standing;
+use nemo_projections::{At, KeyState};
+use nemo_store::{Direction, EventStore, MemoryStore};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::probe::Probe;
+use crate::clock::ManualClock;
+use crate::ledger::pace::Pace;
+use crate::ledger::{Account, Authorized, Context, ExecuteError, KeyAccount, KeyFold, Ledger, LedgerOptions};
+
+/// One node over a store that others may share.
+pub(super) struct Node {
+    pub(super) store: Arc<Probe>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+/// Long patience and short waits: whoever gives up does so because a test says so.
+pub(super) const PACE: Pace = Pace {
+    authorize: Duration::from_secs(600),
+    manage: Duration::from_secs(600),
+    first: Duration::from_micros(100),
+    longest: Duration::from_millis(2),
+};
+
+pub(super) async fn node() -> Node {
+    another_node(&Arc::new(MemoryStore::new()), PACE).await
+}
+
+pub(super) async fn impatient_node() -> Node {
+    let patience = Duration::from_millis(10);
+    another_node(&Arc::new(MemoryStore::new()), Pace { authorize: patience, manage: patience, ..PACE }).await
+}
+
+pub(super) async fn another_node(memory: &Arc<MemoryStore>, pace: Pace) -> Node {
+    node_with_memory_for(memory, pace, 64 << 20).await
+}
+
+pub(super) async fn node_with_memory_for(memory: &Arc<MemoryStore>, pace: Pace, accounts_max_bytes: u64) -> Node {
+    let (store, clock) = (Probe::over(memory), Arc::new(ManualClock::new(noon())));
+    let options = LedgerOptions {
+        store: Arc::clone(&store) as Arc<dyn EventStore>,
+        clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
+        node: "node-a".parse().unwrap(),
+        accounts_max_bytes,
+    };
+    Node { store, clock, ledger: Ledger::open_at(options, pace).await.unwrap() }
+}
+
+impl Node {
+    /// A key under these limits, which no account in memory knows yet.
+    pub(super) async fn has_key(&self, id: KeyId, limits: KeyLimits) {
+        let create = Create { org: org_id(), standing: Standing::Active, labels: labels(), limits, secret: secret() };
+        self.ledger.manage_key(id, create, Context::system()).await.unwrap();
+    }
+
+    /// The account of a new key.
+    pub(super) async fn key(&self, limits: KeyLimits) -> Arc<Account<KeyFold>> {
+        self.has_key(key_id(1), limits).await;
+        self.account(key_id(1)).await
+    }
+
+    pub(super) async fn account(&self, id: KeyId) -> Arc<Account<KeyFold>> {
+        self.ledger.key(id).await.unwrap()
+    }
+
+    /// Asks in a task of its own; when this returns, the command has been decided.
+    pub(super) async fn asks(&self, account: &Arc<Account<KeyFold>>, command: Authorize) -> Asking<Authorized> {
+        let (ledger, account, memory) = (Arc::clone(&self.ledger), Arc::clone(account), Arc::clone(&self.store.memory));
+        started(tokio::spawn(async move {
+            let authorized = ledger.authorize(&account, command).await?;
+            let call = authorized.event().call;
+            assert!(written(&memory, account.id()).await.authorized().contains(&call), "answered too early");
+            Ok(authorized)
+        }))
+        .await
+    }
+
+    pub(super) async fn revokes(&self, id: KeyId) -> Asking<()> {
+        let ledger = Arc::clone(&self.ledger);
+        let revoke = async move { ledger.revoke_key(id, revoke(), Context::system()).await.map(|_| ()) };
+        started(tokio::spawn(revoke)).await
+    }
+
+    /// Looks at a key in a task of its own: answers with the last revision and what was settled in all.
+    pub(super) async fn looks(&self, id: KeyId) -> Asking<Seen> {
+        let (ledger, memory) = (Arc::clone(&self.ledger), Arc::clone(&self.store.memory));
+        started(tokio::spawn(async move {
+            let done = ledger.look(id, |account: &KeyAccount, now| Seen::of(account, now)).await?;
+            let seen = Seen { revision: done.revision, ..done.answer };
+            if let Some(revision) = seen.revision {
+                assert_eq!(written(&memory, id).await.seen_at(revision), seen, "told what is not so, or not yet");
+            }
+            Ok(seen)
+        }))
+        .await
+    }
+
+    /// Waits until nothing runs any more.
+    pub(super) async fn is_quiet(&self) {
+        until(|| self.ledger.core.tasks.is_empty()).await;
+    }
+
+    pub(super) async fn records(&self, stream: StreamName) -> Vec<EventRecord> {
+        let page = self.store.memory.read_stream(&stream, Revision::FIRST, Direction::Forwards, usize::MAX);
+        page.await.unwrap()
+    }
+
+    /// What is in the store of a key, once it is found to be sound.
+    pub(super) async fn history(&self, id: KeyId) -> History {
+        written(&self.store.memory, id).await
+    }
+
+    /// Shows the ledger everything in the store, as a follower would.
+    pub(super) async fn observes_all(&self) {
+        let mut after: Option<Position> = None;
+        loop {
+            let page = self.store.memory.read_all(after, 100).await.unwrap();
+            let Some(last) = page.last() else { return };
+            after = Some(last.position);
+            self.ledger.observe(&page);
+        }
+    }
+}
+
+async fn written(memory: &MemoryStore, id: KeyId) -> History {
+    let page = memory.read_stream(&StreamName::Key(id), Revision::FIRST, Direction::Forwards, usize::MAX).await;
+    History::of(&page.unwrap())
+}
+
+pub(super) type Asking<T> = JoinHandle<Result<T, ExecuteError>>;
+
+async fn started<T>(task: JoinHandle<T>) -> JoinHandle<T> {
+    a_while().await;
+    task
+}
+
+/// Lets every task go as far as it can without the clock.
+pub(super) async fn a_while() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits for something that comes by itself, and fails where it does not.
+pub(super) async fn until(mut is_so: impl FnMut() -> bool) {
+    let comes = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), comes).await.expect("it never came");
+}
+
+/// Waits for an answer that must come.
+pub(super) async fn answer<T>(asking: Asking<T>) -> Result<T, ExecuteError> {
+    tokio::time::timeout(Duration::from_secs(30), asking).await.expect("nobody answered").unwrap()
+}
+
+/// What a look tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) revision: Option<Revision>,
+    pub(super) open: usize,
+    pub(super) settled: Nanos,
+}
+
+impl Seen {
+    fn of(account: &KeyAccount, now: Timestamp) -> Self {
+        Self::of_state(account.key.as_ref(), now, None)
+    }
+
+    fn of_state(key: Option<&KeyState>, now: Timestamp, revision: Option<Revision>) -> Self {
+        let open = key.map_or(0, |key| key.open_calls.len());
+        let settled = key.map_or(Nanos::ZERO, |key| key.windows.at(WindowKind::Total, now).settled);
+        Self { revision, open, settled }
+    }
+}
+
+/// A key's events with the state behind each of them.
+pub(super) struct History {
+    pub(super) events: Vec<KeyEvent>,
+    pub(super) state: Option<KeyState>,
+    seen: Vec<Seen>,
+    recorded: Vec<Timestamp>,
+}
+
+impl History {
+    /// Checks what must hold of every key's stream: dense, chained, no event twice, no budget overshot,
+    /// nothing authorised after the revocation, each call authorised and ended at most once.
+    fn of(records: &[EventRecord]) -> Self {
+        let mut head = StreamHead::EMPTY;
+        let mut ids = HashSet::new();
+        let mut all = Self { events: Vec::new(), state: None, seen: Vec::new(), recorded: Vec::new() };
+        for EventRecord { event, .. } in records {
+            event.verify().unwrap();
+            event.follows(&head).unwrap();
+            head = event.head();
+            assert!(ids.insert(event.id), "an event is there twice");
+            let decoded = KeyEvent::decode(&event.event_type, event.version, &event.data).unwrap();
+            let at = At { revision: event.revision, time: event.recorded_at };
+            // The fold itself refuses calls after a revocation, second authorisations and second ends.
+            KeyState::evolve(&mut all.state, &decoded, at).unwrap();
+            if let (KeyEvent::CallAuthorized(_), Some(state)) = (&decoded, &all.state) {
+                within_budget(state, event.recorded_at);
+            }
+            all.seen.push(Seen::of_state(all.state.as_ref(), event.recorded_at, Some(event.revision)));
+            all.recorded.push(event.recorded_at);
+            all.events.push(decoded);
+        }
+        all
+    }
+
+    pub(super) fn types(&self) -> Vec<&'static str> {
+        self.events.iter().map(KeyEvent::type_name).collect()
+    }
+
+    /// The types of all events but the creation.
+    pub(super) fn types_after_creation(&self) -> Vec<&'static str> {
+        self.types().split_off(1)
+    }
+
+    pub(super) fn recorded(&self) -> &[Timestamp] {
+        &self.recorded
+    }
+
+    /// What a look would have told right behind a revision.
+    pub(super) fn seen_at(&self, revision: Revision) -> Seen {
+        self.seen[usize::try_from(revision.0).unwrap()]
+    }
+
+    pub(super) fn authorized(&self) -> Vec<CallId> {
+        let call = |event: &KeyEvent| if let KeyEvent::CallAuthorized(e) = event { Some(e.call) } else { None };
+        self.events.iter().filter_map(call).collect()
+    }
+
+    /// How each call ended.
+    pub(super) fn ends(&self) -> BTreeMap<CallId, &'static str> {
+        let end = |event: &KeyEvent| match event {
+            KeyEvent::CallSettled(e) => Some((e.call, event.type_name())),
+            KeyEvent::CallVoided(e) => Some((e.call, event.type_name())),
+            KeyEvent::CallForfeited(e) => Some((e.call, event.type_name())),
+            _ => None,
+        };
+        self.events.iter().filter_map(end).collect()
+    }
+
+    pub(super) fn voided_unsent(&self) -> Vec<CallId> {
+        let unsent = |event: &KeyEvent| match event {
+            KeyEvent::CallVoided(e) if e.reason == VoidReason::NotSent => Some(e.call),
+            _ => None,
+        };
+        self.events.iter().filter_map(unsent).collect()
+    }
+}
+
+fn within_budget(state: &KeyState, now: Timestamp) {
+    for budget in &state.limits.budgets {
+        let window = state.windows.at(budget.window, now);
+        let used = window.settled.checked_add(window.held).unwrap();
+        assert!(used <= budget.limit, "{used} of {} in {:?}", budget.limit, budget.window);
+    }
+}
+
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(super) fn noon() -> Timestamp {
+    at("2026-11-18T12:00:00Z")
+}
+
+pub(super) fn later(moment: Timestamp, micros: i64) -> Timestamp {
+    Timestamp::from_micros(moment.as_micros() + micros)
+}
+
+pub(super) fn key_id(n: u32) -> KeyId {
+    format!("{n:011}").parse().unwrap()
+}
+
+pub(super) fn call_id(n: u128) -> CallId {
+    CallId::from_uuid(Uuid::from_u128(n))
+}
+
+pub(super) fn org_id() -> OrgId {
+    OrgId::from_uuid(Uuid::from_u128(0x0e9))
+}
+
+pub(super) fn labels() -> Labels {
+    Labels { name: "nightly".to_owned(), ..Labels::default() }
+}
+
+pub(super) fn unlimited() -> KeyLimits {
+    KeyLimits { unlimited: true, ..KeyLimits::default() }
+}
+
+/// Limits under which exactly so many plain calls may be open at once.
+pub(super) fn room_for(calls: i64) -> KeyLimits {
+    let budget = Budget { window: WindowKind::Total, limit: Nanos::from_nanos(calls * HOLD), alert_at_percent: None };
+    KeyLimits { budgets: vec![budget], ..KeyLimits::default() }
+}
+
+pub(super) fn secret() -> KeySecret {
+    KeySecret {
+        version: 1,
+        digest: Digest::of(b"secret"),
+        pepper: "pepper-1".parse().unwrap(),
+        last_four: "a1b2".to_owned(),
+    }
+}
+
+pub(super) fn presented() -> PresentedSecret {
+    let KeySecret { pepper, digest, .. } = secret();
+    PresentedSecret { digests: vec![(pepper, digest)] }
+}
+
+fn card() -> PriceCard {
+    PriceCard {
+        provider: "acme".to_owned(),
+        model: "acme-large-1".to_owned(),
+        rates: Rates { input: "1".parse().unwrap(), output: "10".parse().unwrap(), ..Rates::default() },
+        tiers: Vec::new(),
+        context_window: 100_000,
+        max_output_tokens: 8_192,
+        reasoning: false,
+        tokenizer: None,
+        source: "test".to_owned(),
+    }
+}
+
+/// What [`call`] holds.
+pub(super) const HOLD: i64 = 100 * 1_000 + 100 * 10_000;
+
+/// A plain call: 100 tokens in, at most 100 out.
+pub(super) fn call(n: u128) -> Authorize {
+    let card = card();
+    Authorize {
+        call: call_id(n),
+        request: RequestId::from_uuid(Uuid::from_u128(n)),
+        attempt: 1,
+        presented: presented(),
+        org: Standing::Active,
+        address: IpAddr::from([203, 0, 113, 7]),
+        client: Client::default(),
+        endpoint: Endpoint::ChatCompletions,
+        model: "large".to_owned(),
+        priced: Ok(Priced {
+            provider: card.provider.clone(),
+            provider_model: card.model.clone(),
+            card_id: card.id().unwrap(),
+            card: Arc::new(card),
+        }),
+        ask: Ask { input_tokens: 100, basis: BoundBasis::Bytes, output_limit: Some(100), choices: 1 },
+        deadline_secs: 600,
+        tags: Vec::new(),
+        streams: false,
+        hidden_output: false,
+        idempotency_key: None,
+        body: None,
+    }
+}
+
+/// The end of a call that took 100 tokens in and gave 50.
+pub(super) fn settle(call: CallId) -> Settle {
+    Settle {
+        call,
+        card: Arc::new(card()),
+        usage: Usage { input: 100, output: 50, ..Usage::default() },
+        evidence: Evidence::Reported,
+        ending: Ending::Completed,
+        provider_request: None,
+        status: Some(200),
+        first_byte_ms: Some(180),
+        duration_ms: 900,
+    }
+}
+
+/// What [`settle`] charges.
+pub(super) const COST: i64 = 100 * 1_000 + 50 * 10_000;
+
+pub(super) fn void(call: CallId) -> Void {
+    Void { call, reason: VoidReason::NotConnected, status: None, duration_ms: 3 }
+}
+
+pub(super) fn forfeit(call: CallId) -> Forfeit {
+    Forfeit { call, charge: ForfeitCharge::Hold, reason: ForfeitReason::TimedOut, by: Forfeiter::Owner }
+}
+
+pub(super) fn revoke() -> Revoke {
+    Revoke { reason: None }
+}
