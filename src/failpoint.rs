@@ -7,7 +7,7 @@
 pub const fn reached(_place: &str) {}
 
 #[cfg(feature = "failpoints")]
-pub use enabled::{arm_from_environment, mutated, reached};
+pub use enabled::{arm_from_environment, mutated, panic_with, reached};
 
 #[cfg(feature = "failpoints")]
 mod enabled {
@@ -87,6 +87,13 @@ mod enabled {
     pub fn reached(place: &str) {
         if let Some(Some(crash)) = CRASH.get() {
             crash.reached(place);
+        }
+    }
+
+    /// Panics with a caller's text, if a test wants a handler to.
+    pub fn panic_with(text: &str) {
+        if mutated("panic-with-the-model") && text.contains("panic") {
+            std::panic::panic_any(text.to_owned());
         }
     }
 

@@ -38,8 +38,7 @@ fn broken(what: String) -> CommandError {
 async fn differences(store: &EmbeddedStore, on_disk: &Path, fresh: &Path) -> anyhow::Result<Vec<Difference>> {
     let existing = caught_up(store, on_disk).await?;
     let rebuilt = caught_up(store, fresh).await?;
-    let (_, answer) = compare(&existing.reader()?, &rebuilt.reader()?)?;
-    Ok(answer.value)
+    Ok(compare(&existing.reader()?, &rebuilt.reader()?)?.differences)
 }
 
 /// Opens a read model and brings it to the ledger's end.

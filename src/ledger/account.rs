@@ -24,6 +24,9 @@ use super::fold::Fold;
 use super::pace::Backoff;
 use desk::{Desk, Footing, Scribe};
 
+#[cfg(test)]
+pub(super) use desk::WAITING_AT_MOST;
+
 /// How often an account is read before it is given up that the store knows less than was seen of it.
 const READS_AT_MOST: usize = 4;
 
@@ -60,16 +63,24 @@ impl<F: Fold> Account<F> {
         let mut backoff = Backoff::new(self.core.pace);
         for _ in 0..READS_AT_MOST {
             let read = stream::read::<F>(&self.core, &self.stream).await?;
-            let mut desk = self.desk();
-            if desk.install(read) {
-                self.weigh(&desk);
+            if self.install(read) {
                 self.loaded.store(true, Ordering::Release);
                 return Ok(());
             }
-            drop(desk);
             backoff.wait().await;
         }
         Err(ExecuteError::Unavailable("the store is behind what it has told".to_owned()))
+    }
+
+    /// Takes on a fold that was read, and decides on it whatever waits.
+    fn install(&self, read: stream::Read<F>) -> bool {
+        let mut desk = self.desk();
+        let installed = desk.install(read);
+        if installed {
+            desk.proceed(self.scribe());
+            self.weigh(&desk);
+        }
+        installed
     }
 
     /// What tells this account from others of its kind.

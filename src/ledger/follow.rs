@@ -60,7 +60,7 @@ impl Ledger {
         }
     }
 
-    fn observe(&self, records: &[EventRecord]) {
+    pub(super) fn observe(&self, records: &[EventRecord]) {
         for record in records {
             match record.event.stream {
                 StreamName::Key(id) => {

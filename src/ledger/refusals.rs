@@ -46,13 +46,12 @@ impl Tally {
         }
     }
 
-    /// Adds what was counted before this tally began.
-    fn add_earlier(&mut self, earlier: Self) {
-        self.since = self.since.min(earlier.since);
-        for ((code, address), count) in earlier.named {
+    /// Adds what was counted after this tally was taken.
+    fn add_later(&mut self, later: Self) {
+        for ((code, address), count) in later.named {
             self.count(code, &address, count);
         }
-        for (code, others) in earlier.others {
+        for (code, others) in later.others {
             self.others.entry(code).or_default().add(others.count, others.distinct);
         }
     }
@@ -144,14 +143,24 @@ impl Refusals {
         lock(&self.keys).keys().copied().collect()
     }
 
-    fn put_back(&self, key: Option<KeyId>, tally: Tally) {
-        let Some(key) = key else {
-            let mut strangers = lock(&self.strangers);
-            return strangers.get_or_insert_with(|| Tally::new(tally.since)).add_earlier(tally);
-        };
-        let mut keys = lock(&self.keys);
-        keys.entry(key).or_insert_with(|| Tally::new(tally.since)).add_earlier(tally);
-        self.waiting.store(keys.len(), Ordering::Release);
+    fn put_back(&self, key: Option<KeyId>, mut tally: Tally) {
+        match key {
+            None => {
+                let mut strangers = lock(&self.strangers);
+                if let Some(later) = strangers.take() {
+                    tally.add_later(later);
+                }
+                *strangers = Some(tally);
+            }
+            Some(key) => {
+                let mut keys = lock(&self.keys);
+                if let Some(later) = keys.remove(&key) {
+                    tally.add_later(later);
+                }
+                keys.insert(key, tally);
+                self.waiting.store(keys.len(), Ordering::Release);
+            }
+        }
     }
 }
 

@@ -33,6 +33,9 @@ pub(super) struct EventQuery {
     #[serde(default)]
     from: u64,
     limit: Option<usize>,
+    /// Understood and not needed: the ledger itself is read.
+    #[serde(rename = "min_position")]
+    _min_position: Option<u64>,
 }
 
 /// A page of a key's calls, as of `position`.

@@ -1,15 +1,16 @@
 //! Removing an org: it is archived, and every key of it is revoked. History stays.
 //!
 //! Archiving comes first and alone makes this node refuse the org's keys; revoking them makes that
-//! final everywhere. Whatever interrupts it, asking again goes on where it ended: revoked keys are
-//! passed over.
+//! final everywhere. Whatever interrupts it, asking again goes on where it ended.
+
+use std::pin::pin;
 
 use actix_web::{HttpResponse, web};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use nemo_events::{KeyId, OrgId, Position};
+use futures_util::{StreamExt, stream};
+use nemo_events::{OrgId, Position};
 use nemo_projections::decide::{ArchiveOrg, Revoke};
 use nemo_projections::key::Status;
-use nemo_read_model::{KeyFilter, Limit, PageRequest};
+use nemo_read_model::{KeyFilter, KeyRow, Limit, PageRequest};
 use serde::Serialize;
 
 use super::asked::{Asked, Reply};
@@ -18,7 +19,7 @@ use super::input::{Body, Why};
 use super::orgs::{self, OrgAnswer};
 use crate::app::App;
 use crate::error::Failure;
-use crate::ledger::Context;
+use crate::ledger::{Context, Done, KeyAccount};
 
 /// Keys that are revoked at the same time.
 const AT_ONCE: usize = 16;
@@ -81,9 +82,7 @@ impl Sweep {
             let (request, ask) = (page.clone(), filter);
             let found =
                 self.app.read_side.read(move |reader| reader.keys(&ask, &request)).await.map_err(unread)?;
-            let living =
-                found.value.rows.iter().filter(|row| row.status != Status::Revoked).map(|row| row.key);
-            swept = self.revoke(swept, living.collect()).await?;
+            swept = self.revoke(swept, found.value.rows).await?;
             match found.value.next {
                 Some(next) => page.after = Some(next),
                 None => return Ok(swept),
@@ -91,19 +90,32 @@ impl Sweep {
         }
     }
 
-    async fn revoke(&self, swept: Swept, keys: Vec<KeyId>) -> Result<Swept, Failure> {
-        let each = stream::iter(keys).map(|key| {
+    /// A key that is revoked already is asked for again while calls of it are open: whoever revoked it
+    /// may not have got to cutting them. One that cannot be revoked now keeps none of the others.
+    async fn revoke(&self, mut swept: Swept, rows: Vec<KeyRow>) -> Result<Swept, Failure> {
+        let todo = rows.into_iter().filter(|row| row.status != Status::Revoked || row.open_calls > 0);
+        let each = stream::iter(todo).map(async |row| {
             let command = Revoke { reason: Some(self.reason.clone()) };
-            self.app.ledger.revoke_key(key, command, self.context.clone())
+            (row.status, self.app.ledger.revoke_key(row.key, command, self.context.clone()).await)
         });
-        let sum = each.buffer_unordered(AT_ONCE).try_fold(swept, |sum, done| async move {
-            Ok(Swept {
-                keys: sum.keys.saturating_add(1),
-                calls: sum.calls.saturating_add(done.answer.key.map_or(0, |key| key.open_calls.len())),
-                position: sum.position.max(done.position),
-            })
-        });
-        sum.await.map_err(|error| failures::of_command(&error))
+        let mut each = pin!(each.buffer_unordered(AT_ONCE));
+        let mut failed = None;
+        while let Some((status, done)) = each.next().await {
+            match done {
+                Ok(done) => swept.count(status, &done),
+                Err(error) => failed = failed.or_else(|| Some(failures::of_command(&error))),
+            }
+        }
+        failed.map_or(Ok(swept), Err)
+    }
+}
+
+impl Swept {
+    fn count(&mut self, before: Status, done: &Done<KeyAccount>) {
+        self.keys = self.keys.saturating_add(usize::from(before != Status::Revoked));
+        self.calls =
+            self.calls.saturating_add(done.answer.key.as_ref().map_or(0, |key| key.open_calls.len()));
+        self.position = self.position.max(done.position);
     }
 }
 

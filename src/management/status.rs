@@ -5,7 +5,7 @@ use nemo_events::{BootId, NodeId, Position, Timestamp};
 use serde::Serialize;
 
 use super::asked::{Asked, Reply};
-use super::input::{Nothing, Query};
+use super::input::{AsOf, Query};
 use crate::ledger::ExecuteError;
 use crate::read_side::Progress;
 
@@ -29,7 +29,7 @@ struct Status<'a> {
 }
 
 /// Tells where the ledger stands.
-pub(super) async fn ledger(asked: Asked, Query(Nothing {}): Query<Nothing>) -> Reply {
+pub(super) async fn ledger(asked: Asked, Query(_): Query<AsOf>) -> Reply {
     let (ledger, read_model) = (&asked.app().ledger, asked.app().read_side.progress());
     let position = ledger.store().head().await;
     let position =

@@ -34,6 +34,8 @@ pub(super) struct Prepared {
 pub(super) fn chat(app: &App, request: &HttpRequest, caller: &Caller, body: Bytes) -> Result<Prepared, Failure> {
     let body = Scanned::parse(body).map_err(|error| body_failure(&error))?;
     let chat = ChatRequest::read(&body, &app.inert_fields).map_err(|error| field_failure(&error))?;
+    #[cfg(feature = "failpoints")]
+    crate::failpoint::panic_with(&chat.model);
     let ask = Ask {
         input_tokens: chat.input.tokens,
         basis: chat.input.basis,

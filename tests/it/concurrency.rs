@@ -39,7 +39,8 @@ fn wish(caller: usize) -> Value {
 }
 
 fn is_whole(answer: &Answer) -> bool {
-    answer.status == 200 && (answer.header("x-nemo-cost").is_some() || answer.text().ends_with("data: [DONE]\n\n"))
+    answer.status == 200
+        && (answer.header("x-nemo-cost").is_some() || answer.text().ends_with("data: [DONE]\n\n"))
 }
 
 async fn key_with(nemo: &Nemo, limit: i128) -> Key {
@@ -92,7 +93,10 @@ async fn rush(nemo: &Nemo, rushes: &[Rush]) {
         let (status, code) = rushes[index].others;
         answer.refused(status, code);
         // What a wait may mend says how long to wait.
-        assert_eq!((answer.header("retry-after").is_some(), answer.forbids_retry()), (status == 429, status != 429));
+        assert_eq!(
+            (answer.header("retry-after").is_some(), answer.forbids_retry()),
+            (status == 429, status != 429)
+        );
         refusals[index] += 1;
     }
     assert_eq!(refusals, rushes.iter().map(Rush::refused).collect::<Vec<_>>());
@@ -193,7 +197,8 @@ async fn persist_as(key: &Key, caller: usize) -> bool {
                 answer.refused(429, "budget_held");
                 let told: u64 = answer.header("retry-after").expect("says when").parse().unwrap();
                 // Nobody waits to the millisecond; if all did, most would meet again.
-                tokio::time::sleep(Duration::from_secs(told) + Duration::from_millis(13 * caller as u64)).await;
+                tokio::time::sleep(Duration::from_secs(told) + Duration::from_millis(13 * caller as u64))
+                    .await;
             }
             _ => {
                 answer.refused(402, "budget_exceeded");

@@ -10,10 +10,12 @@
     reason = "a test that is wrong about these fails, and should"
 )]
 
+mod canary;
 mod chat;
 mod concurrency;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod disk;
 mod ends;
 mod errors;
 mod fake_provider;

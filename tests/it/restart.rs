@@ -6,7 +6,14 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::fake_provider::{Behaviour, Phase};
-use crate::harness::{Answer, INPUT, Nemo, OUTPUT, Setup};
+use crate::harness::{Answer, INPUT, Nemo, OUTPUT, Setup, until};
+
+/// Asks it to stop, and waits until it says that it does.
+async fn stop_and_wait_until_it_shows(nemo: &Nemo) {
+    nemo.signal(Signal::TERM);
+    let stopping = || async { (Answer::of(nemo.http().get(nemo.url("/readyz"))).await.status == 503).then_some(()) };
+    until("it is not ready any more", stopping).await;
+}
 
 #[tokio::test]
 async fn everything_is_as_it_was_after_a_clean_restart() {
@@ -72,13 +79,10 @@ async fn a_stop_waits_for_running_calls_and_refuses_new_ones() {
     let key = nemo.rich_key().await;
     let mut stream = key.stream(json!({})).await;
     stream.until("one").await;
-    // Accepted before the stop; what it asks comes after it.
-    let mut late = nemo.raw("GET /v1/key HTTP/1.1\r\nhost: nemo\r\nconnection: close\r\n").await;
-    nemo.signal(Signal::TERM);
-    nemo.stderr().until("stopping").await;
-    late.write(format!("authorization: Bearer {}\r\n\r\n", key.secret())).await;
-    let refused = late.rest().await;
-    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("ledger_unavailable"), "{refused}");
+    stop_and_wait_until_it_shows(&nemo).await;
+    let refused = key.chat(json!({})).await;
+    refused.refused(503, "ledger_unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
     nemo.provider().release();
     let tail = stream.rest().await;
     assert!(tail.is_done(), "{}", tail.text());
@@ -136,8 +140,7 @@ async fn a_second_signal_ends_the_drain() {
     let key = nemo.rich_key().await;
     let mut stream = key.stream(json!({})).await;
     stream.until("one two").await;
-    nemo.signal(Signal::TERM);
-    nemo.stderr().until("stopping").await;
+    stop_and_wait_until_it_shows(&nemo).await;
     nemo.signal(Signal::TERM);
     let tail = tokio::time::timeout(Duration::from_secs(20), stream.rest()).await.expect("the drain goes on");
     assert_eq!(tail.error_code().as_deref(), Some("gateway_stopping"));
@@ -170,10 +173,8 @@ async fn readiness_goes_with_the_first_signal_and_life_with_the_last_call() {
     let key = nemo.rich_key().await;
     let running = key.raw_chat(json!({})).await;
     nemo.provider().until_held(Phase::Received, 1).await.unwrap();
-    nemo.signal(Signal::TERM);
-    nemo.stderr().until("stopping").await;
+    stop_and_wait_until_it_shows(&nemo).await;
     Answer::of(nemo.http().get(nemo.url("/healthz"))).await.ok();
-    assert_eq!(Answer::of(nemo.http().get(nemo.url("/readyz"))).await.status, 503);
     nemo.provider().release();
     assert!(nemo.until_exit().await.status.success());
     drop(running);

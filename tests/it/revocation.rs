@@ -25,7 +25,11 @@ async fn revoke(key: &Key) -> Value {
 /// The one call was cut by the revoke, is charged as much as the provider billed at least, and is the last.
 async fn cut_and_billed(key: &Key) {
     let call = key.books_balance().await.remove(0);
-    assert_eq!((call.end.as_str(), &call.ended["ending"]), ("CallSettled", &json!("key_revoked")), "{call:?}");
+    assert_eq!(
+        (call.end.as_str(), &call.ended["ending"]),
+        ("CallSettled", &json!("key_revoked")),
+        "{call:?}"
+    );
     assert_eq!(call.ended["evidence"], "estimated");
     key.chat(json!({})).await.refused(401, "key_revoked");
     let account = Account::of(&key.events().await);
@@ -35,7 +39,8 @@ async fn cut_and_billed(key: &Key) {
 #[tokio::test]
 async fn a_flowing_stream_is_cut_and_streams_of_other_keys_flow_on() {
     let nemo = Nemo::start().await;
-    nemo.provider().script(Behaviour::success(9, 100).chunks(100).each_chunk_after(Duration::from_millis(10)));
+    nemo.provider()
+        .script(Behaviour::success(9, 100).chunks(100).each_chunk_after(Duration::from_millis(10)));
     let (leaked, fine) = (nemo.rich_key().await, nemo.rich_key().await);
     let (mut cut, mut other) = (leaked.stream(json!({})).await, fine.stream(json!({})).await);
     cut.until("one").await;
@@ -198,7 +203,8 @@ async fn removing_an_org_revokes_its_keys_and_cuts_what_runs() {
     let idle = nemo.key_in(&org, limits).await;
     let other = nemo.rich_key().await;
     let mut others = flowing(&nemo, &other).await;
-    let removed = nemo.manage(Method::DELETE, &format!("/api/orgs/{org}"), json!({"reason": "left"})).await.ok();
+    let removed =
+        nemo.manage(Method::DELETE, &format!("/api/orgs/{org}"), json!({"reason": "left"})).await.ok();
     assert_eq!((&removed["keys_revoked"], &removed["calls_cut"]), (&json!(4), &json!(3)));
     for (stream, key) in running {
         assert_eq!(stream.rest().await.error_code().as_deref(), Some("key_revoked"));

@@ -80,7 +80,8 @@ async fn append(store: &Arc<EmbeddedStore>, settings: &Settings) -> Result<(), F
     let (started, busy) = (Instant::now(), processor_seconds());
     for producer in 0..producers {
         let store = Arc::clone(store);
-        let mut scripts: Vec<Script> = (producer..streams.max(producers)).step_by(producers as usize).map(script).collect();
+        let mut scripts: Vec<Script> =
+            (producer..streams.max(producers)).step_by(producers as usize).map(script).collect();
         working.spawn(async move {
             let mut latencies = Vec::new();
             while started.elapsed() < length {
@@ -103,7 +104,8 @@ async fn append(store: &Arc<EmbeddedStore>, settings: &Settings) -> Result<(), F
     let mut latencies: Vec<Duration> = working.join_all().await.concat();
     let took = started.elapsed();
     latencies.sort_unstable();
-    let at = |share: f64| latencies.get((latencies.len() as f64 * share) as usize).copied().unwrap_or_default();
+    let at =
+        |share: f64| latencies.get((latencies.len() as f64 * share) as usize).copied().unwrap_or_default();
     println!(
         "append: {producers} producers, {streams} streams: {:.0} appends/s, {:.2} CPU s per 100k; \
          ack p50 {:.2?}, p99 {:.2?}, p99.9 {:.2?}, worst {:.1?}",
@@ -118,19 +120,27 @@ async fn append(store: &Arc<EmbeddedStore>, settings: &Settings) -> Result<(), F
 }
 
 async fn replay(dir: &std::path::Path) -> Result<(), Failure> {
-    // Only root may; without it the figures are those of a warm page cache.
-    let cold = std::fs::write("/proc/sys/vm/drop_caches", "1").is_ok();
-    let watch = Stopwatch::start(if cold { "open (cold)" } else { "open (warm)" });
+    let mut total = 0;
+    for pass in ["open (cold)", "open (warm)"] {
+        // Only root may drop caches; for others both passes are warm.
+        if pass == "open (cold)" && std::fs::write("/proc/sys/vm/drop_caches", "1").is_err() {
+            continue;
+        }
+        let watch = Stopwatch::start(pass);
+        let store = EmbeddedStore::open(dir, Options::default())?;
+        total = store.head().await?.map_or(0, |head| head.0);
+        watch.stop(total);
+        store.close().await;
+    }
     let store = EmbeddedStore::open(dir, Options::default())?;
-    let total = store.head().await?.map_or(0, |head| head.0);
-    watch.stop(total);
     let watch = Stopwatch::start("read_all");
     let (mut after, mut bytes) = (None, 0);
     loop {
         let page = store.read_all(after, MAX_PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.position);
-        bytes += page.iter().map(|record| record.event.data.len() + record.event.metadata.len()).sum::<usize>();
+        bytes +=
+            page.iter().map(|record| record.event.data.len() + record.event.metadata.len()).sum::<usize>();
     }
     watch.stop(total);
     let watch = Stopwatch::start("subscribe_all");
@@ -164,7 +174,10 @@ impl Stopwatch {
         let (took, busy) = (self.started.elapsed(), processor_seconds() - self.busy);
         let what = self.what;
         let rate = events as f64 / took.as_secs_f64() / 1e6;
-        println!("{what}: {events} events in {took:.2?}: {rate:.2} M events/s, {:.2} CPU s per M", busy * 1e6 / events as f64);
+        println!(
+            "{what}: {events} events in {took:.2?}: {rate:.2} M events/s, {:.2} CPU s per M",
+            busy * 1e6 / events as f64
+        );
     }
 }
 

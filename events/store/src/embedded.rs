@@ -11,6 +11,7 @@
 //!   `Unavailable` or `Invalid` never shows up later. Any doubt ends the process, see [`writer`].
 //! - What was written is read back as it was, or the read fails: every event is checked against its
 //!   hash, every stream read against the stream's known head, every position for density.
+//! - A read returns what was durable when it began, never more.
 //! - Nothing in this process opens `ledger.sqlite3` but SQLite: closing any other descriptor of that
 //!   file would drop SQLite's own locks on it.
 
@@ -40,12 +41,12 @@ pub use options::{Options, Progress, WatermarkRule};
 pub use verify::Verified;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use nemo_events::{EventRecord, Position, Revision, Sealed, StreamName};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -64,6 +65,7 @@ pub struct EmbeddedStore {
     closing: CancellationToken,
     /// The thread that appends, until somebody closes the store.
     writer: Mutex<Option<JoinHandle<Option<Writer>>>>,
+    closed: OnceCell<()>,
     _ends_followers: DropGuard,
 }
 
@@ -87,6 +89,7 @@ impl EmbeddedStore {
             _ends_followers: closing.clone().drop_guard(),
             closing,
             writer: Mutex::new(Some(writer)),
+            closed: OnceCell::new(),
         })
     }
 
@@ -103,6 +106,25 @@ impl EmbeddedStore {
     /// The first thing that is not as it was written, or `Unavailable`.
     pub async fn verify(&self, on_progress: impl Fn(Progress) + Send) -> Result<Verified, ReadError> {
         verify::verify(&self.reads, on_progress).await
+    }
+
+    /// Finishes the queue, ends subscriptions and reads, checkpoints, and releases the directory.
+    async fn shut_down(&self) {
+        // Where the queue is closed already, the writer has ended by itself.
+        let _ = self.queue.send(Message::Close).await;
+        self.closing.cancel();
+        self.followers.close();
+        self.followers.wait().await;
+        self.reads.close().await;
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let finish = tokio::task::spawn_blocking(move || match thread.map(JoinHandle::join) {
+            Some(Ok(Some(writer))) => writer.finish(),
+            Some(Ok(None)) | None => {}
+            Some(Err(_)) => tracing::error!("the ledger's writer panicked"),
+        });
+        if finish.await.is_err() {
+            tracing::error!("closing the ledger panicked");
+        }
     }
 }
 
@@ -149,24 +171,9 @@ impl EventStore for EmbeddedStore {
         Ok(subscription)
     }
 
-    /// Finishes the queue, ends subscriptions and reads, checkpoints, and releases the directory.
     async fn close(&self) {
-        let mut writer = self.writer.lock().await;
-        let Some(thread) = writer.take() else { return };
-        // Where the queue is closed already, the writer has ended by itself.
-        let _ = self.queue.send(Message::Close).await;
-        self.closing.cancel();
-        self.followers.close();
-        self.followers.wait().await;
-        self.reads.close().await;
-        let finish = tokio::task::spawn_blocking(move || match thread.join() {
-            Ok(Some(writer)) => writer.finish(),
-            Ok(None) => {}
-            Err(_) => tracing::error!("the ledger's writer panicked"),
-        });
-        if finish.await.is_err() {
-            tracing::error!("closing the ledger panicked");
-        }
+        // Who comes second waits for the first.
+        self.closed.get_or_init(|| self.shut_down()).await;
     }
 }
 

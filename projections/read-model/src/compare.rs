@@ -55,23 +55,30 @@ impl Reader {
     }
 }
 
-/// The tables in which two read models differ, with the first row of each; empty where they are the same.
-/// The positions are those of both answers: where they are not the same, neither is the rest. Reads both
-/// files as a whole, each in one transaction.
+/// What a comparison found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The first read model's position.
+    pub first: Option<Position>,
+    /// The second's. Where they are not the same, neither is the rest.
+    pub second: Option<Position>,
+    /// One for each table that differs; empty where the read models are the same.
+    pub differences: Vec<Difference>,
+}
+
+/// Compares two read models. Reads both files as a whole, each in one transaction.
 ///
 /// # Errors
 /// A failing database.
-pub fn compare(
-    first: &Reader,
-    second: &Reader,
-) -> Result<(Option<Position>, Answer<Vec<Difference>>), ReadModelError> {
-    let answer = first.answer(|a| {
+pub fn compare(first: &Reader, second: &Reader) -> Result<Comparison, ReadModelError> {
+    let first = first.answer(|a| {
         second.answer(|b| {
             let differences = from_log().map(|table| difference(a, b, table));
             differences.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()
         })
     })?;
-    Ok((answer.position, answer.value))
+    let second = first.value;
+    Ok(Comparison { first: first.position, second: second.position, differences: second.value })
 }
 
 fn from_log() -> impl Iterator<Item = &'static Table> {

@@ -10,7 +10,7 @@
 //! - Money is an integer of nano-dollars; the tables are strict, so a sum that does not fit is an error.
 //! - Spend is booked where its call was *authorised* (time and labels), so that it agrees with budgets.
 //!
-//! Where is …? Tables: `schema.rs`. Opening: `model.rs`. From events to rows: `apply/`. Questions:
+//! Where is …? Tables: `schema.rs`. Opening: `file.rs`, `model.rs`. From events to rows: `apply/`. Questions:
 //! `query/`. Comparing two read models: `compare.rs`.
 
 mod apply;
@@ -18,6 +18,7 @@ mod bucket;
 mod columns;
 mod compare;
 mod error;
+mod file;
 mod model;
 mod names;
 mod page;
@@ -25,7 +26,7 @@ mod query;
 mod schema;
 mod sums;
 
-pub use compare::{Difference, ModelDigest, TableDigest, compare};
+pub use compare::{Comparison, Difference, ModelDigest, TableDigest, compare};
 pub use error::{EventError, ReadModelError};
 pub use model::{Head, Opened, Origin, ReadModel, Recreated};
 pub use names::CallEnd;

@@ -153,7 +153,9 @@ impl<F: Fold> Desk<F> {
                 return;
             }
             let Some(job) = self.undecided.pop_front() else { return };
-            self.decide(job, scribe);
+            if job.is_wanted() {
+                self.decide(job, scribe);
+            }
         }
     }
 
@@ -320,7 +322,7 @@ impl<F: Fold> Desk<F> {
         }
     }
 
-    /// Forgets commands that nobody waits for any more and of which nothing was sent.
+    /// Forgets commands that nobody waits for any more, while the others cannot be decided.
     pub(super) fn drop_unwanted(&mut self) {
         self.undecided.retain(|job| job.is_wanted());
     }
@@ -333,11 +335,13 @@ impl<F: Fold> Desk<F> {
         }
     }
 
-    /// The mutation that the crash tests must catch: callers go ahead before anything is durable.
+    /// The mutation that the crash tests must catch: calls go ahead before their leave is durable. Only
+    /// they do: whoever waits behind anything else goes on waiting.
     #[cfg(feature = "failpoints")]
     pub(super) fn release_before_it_is_durable(&mut self, last: Revision) {
         while let Some(decided) = self.decided.pop_front() {
-            if decided.revision > Some(last) || !decided.unsent.is_empty() {
+            let is_leave = decided.job.context().call.is_some() && !decided.job.must_happen();
+            if decided.revision > Some(last) || !decided.unsent.is_empty() || !is_leave {
                 self.decided.push_front(decided);
                 break;
             }

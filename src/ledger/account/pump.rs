@@ -174,7 +174,7 @@ impl<F: Fold> Account<F> {
         loop {
             match stream::read::<F>(&self.core, &self.stream).await {
                 Ok(read) => {
-                    if self.decide_again(read) {
+                    if self.install(read) {
                         return;
                     }
                     warn!(stream = %self.stream, "the store is behind what it has told; reading again");
@@ -195,17 +195,6 @@ impl<F: Fold> Account<F> {
             }
             backoff.wait().await;
         }
-    }
-
-    fn decide_again(&self, read: stream::Read<F>) -> bool {
-        let mut desk = self.desk();
-        if !desk.install(read) {
-            return false;
-        }
-        desk.drop_unwanted();
-        desk.proceed(self.scribe());
-        self.weigh(&desk);
-        true
     }
 }
 

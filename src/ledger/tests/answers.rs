@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nemo_events::StreamName;
 use nemo_projections::Refusal;
-use nemo_projections::decide::{CreateOrg, SuspendOrg};
+use nemo_projections::decide::SuspendOrg;
 use nemo_projections::org::Standing;
 use tokio::sync::mpsc;
 
@@ -100,8 +100,6 @@ async fn one_hanging_append_holds_up_one_key_only() {
 async fn an_orgs_standing_counts_once_it_is_durable() {
     let node = node().await;
     let (ledger, org) = (Arc::clone(&node.ledger), org_id());
-    let create = CreateOrg { name: "acme".to_owned() };
-    ledger.manage_org(org, create, Context::system()).await.unwrap();
     assert_eq!(ledger.standing(Some(org)).await.unwrap(), Standing::Active);
     node.store.pause_appends();
     let suspends = tokio::spawn({

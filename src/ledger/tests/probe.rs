@@ -57,6 +57,15 @@ struct Script {
 struct Gate {
     shut: bool,
     arrived: usize,
+    /// So many of them may pass though it is shut.
+    let_through: usize,
+}
+
+/// Comes to a gate and waits there.
+async fn pass(gate: &watch::Sender<Gate>) {
+    let place = gate.borrow().arrived;
+    gate.send_modify(|gate| gate.arrived += 1);
+    gate.subscribe().wait_for(|gate| !gate.shut || place < gate.let_through).await.unwrap();
 }
 
 pub(super) struct Probe {
@@ -107,12 +116,13 @@ impl Probe {
         self.appends.send_modify(|gate| gate.shut = false);
     }
 
-    pub(super) async fn appends_arrive(&self, count: usize) {
-        self.appends.subscribe().wait_for(|gate| gate.arrived >= count).await.unwrap();
+    pub(super) fn hold_reads(&self) {
+        self.reads.send_modify(|gate| *gate = Gate { shut: true, ..Gate::default() });
     }
 
-    pub(super) fn hold_reads(&self) {
-        self.reads.send_modify(|gate| *gate = Gate { shut: true, arrived: 0 });
+    /// Lets so many of the reads pass that were or will be made since they are held.
+    pub(super) fn let_reads_through(&self, count: usize) {
+        self.reads.send_modify(|gate| gate.let_through = count);
     }
 
     pub(super) fn release_reads(&self) {
@@ -168,8 +178,7 @@ fn away() -> String {
 impl EventStore for Probe {
     async fn append(&self, expected: Expected, events: Vec<Sealed>) -> Result<Position, AppendError> {
         self.script.lock().unwrap().sent.push(events.clone());
-        self.appends.send_modify(|gate| gate.arrived += 1);
-        self.appends.subscribe().wait_for(|gate| !gate.shut).await.unwrap();
+        pass(&self.appends).await;
         self.begin().await;
         let outcome = {
             let mut script = self.script.lock().unwrap();
@@ -215,8 +224,7 @@ impl EventStore for Probe {
                 page
             }),
         }
-        self.reads.send_modify(|gate| gate.arrived += 1);
-        self.reads.subscribe().wait_for(|gate| !gate.shut).await.unwrap();
+        pass(&self.reads).await;
         page
     }
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use nemo_events::key::{BoundBasis, Client, Ending, Evidence, ForfeitReason, KeySecret, Labels, VoidReason};
 use nemo_events::limits::{Budget, Endpoint, KeyLimits, WindowKind};
+use nemo_events::org::OrgLimits;
 use nemo_events::price::{PriceCard, Rates};
 use nemo_events::{
     CallId, Digest, EventRecord, KeyEvent, KeyId, Nanos, OrgId, Position, RequestId, Revision, StreamHead, StreamName,
     Timestamp, Usage,
 };
 use nemo_projections::decide::{
-    Authorize, Create, Forfeit, ForfeitCharge, Forfeiter, PresentedSecret, Priced, Revoke, Settle, Void,
+    Authorize, Create, CreateOrg, Forfeit, ForfeitCharge, Forfeiter, PresentedSecret, Priced, Revoke, Settle, Void,
 };
 use nemo_projections::hold::Ask;
 use nemo_projections::org::Standing;
@@ -58,6 +59,17 @@ pub(super) async fn another_node(memory: &Arc<MemoryStore>, pace: Pace) -> Node 
 }
 
 pub(super) async fn node_with_memory_for(memory: &Arc<MemoryStore>, pace: Pace, accounts_max_bytes: u64) -> Node {
+    let node = open(memory, pace, accounts_max_bytes).await;
+    if node.records(StreamName::Org(org_id())).await.is_empty() {
+        // By another ledger, so that this one has sent nothing yet.
+        let founder = open(memory, PACE, accounts_max_bytes).await;
+        let found = CreateOrg { name: "acme".to_owned(), limits: OrgLimits::default() };
+        founder.ledger.manage_org(org_id(), found, Context::system()).await.unwrap();
+    }
+    node
+}
+
+async fn open(memory: &Arc<MemoryStore>, pace: Pace, accounts_max_bytes: u64) -> Node {
     let (store, clock) = (Probe::over(memory), Arc::new(ManualClock::new(noon())));
     let options = LedgerOptions {
         store: Arc::clone(&store) as Arc<dyn EventStore>,

@@ -8,7 +8,7 @@ use nemo_events::StreamName;
 
 use super::probe::{Outcome, Reading};
 use super::support::*;
-use crate::ledger::account_limits::WAITING_AT_MOST;
+use crate::ledger::account::WAITING_AT_MOST;
 use crate::ledger::pace::Pace;
 use crate::ledger::{Context, ExecuteError};
 
@@ -86,32 +86,28 @@ async fn ends_wait_for_the_store_however_long_and_come_in_order_though_nobody_wa
     for n in 1..=4 {
         calls.push(Arc::new(answer(node.asks(&account, call(n)).await).await.unwrap()));
     }
+    let calls: [_; 4] = calls.try_into().unwrap();
     node.store.go_away();
-    let ends = [
-        tokio::spawn(end(&calls[2], |call| async move { call.settle(settle(call_id(3))).await })),
-        tokio::spawn(end(&calls[0], |call| async move { call.void(void(call_id(1))).await })),
-        tokio::spawn(end(&calls[3], |call| async move { call.forfeit(forfeit(call_id(4))).await })),
-    ];
+    let [one, _, three, four] = calls.each_ref().map(Arc::clone);
+    let settles = tokio::spawn(async move { three.settle(settle(call_id(3))).await });
     a_while().await;
+    let voids = tokio::spawn(async move { one.void(void(call_id(1))).await });
+    a_while().await;
+    let forfeits = tokio::spawn(async move { four.forfeit(forfeit(call_id(4))).await });
+    a_while().await;
+    let ends = [settles, voids, forfeits];
     ends[0].abort();
     ends[2].abort();
     let given_up = answer(node.asks(&account, call(5)).await).await;
     assert!(matches!(given_up, Err(ExecuteError::Unavailable(_))));
     assert!(!ends[1].is_finished(), "past every patience");
-    assert_eq!(account.waiting(), 3);
+    until(|| account.waiting() == 3).await;
     node.store.then_reads([Reading::Away; 3]);
     node.store.come_back();
     node.is_quiet().await;
     let types = node.history(account.id()).await.types_after_creation().split_off(4);
     assert_eq!(types, ["CallSettled", "CallVoided", "CallForfeited"]);
     assert_eq!(account.waiting(), 0);
-}
-
-async fn end<T>(
-    call: &Arc<crate::ledger::Authorized>,
-    end: impl AsyncFnOnce(Arc<crate::ledger::Authorized>) -> T,
-) -> T {
-    end(Arc::clone(call)).await
 }
 
 #[tokio::test]

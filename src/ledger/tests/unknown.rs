@@ -1,8 +1,6 @@
 //! Unknown is not failed: whatever becomes of an append whose outcome nobody knows, its events are
 //! there exactly once and the answer is true.
 
-use std::sync::Arc;
-
 use nemo_events::{Actor, Sealed};
 use nemo_projections::Refusal;
 
@@ -49,25 +47,27 @@ async fn whatever_comes_together_the_call_is_there_once_and_authorised() {
         Outcome::Conflict,
         Outcome::Invalid,
     ];
-    let readings: [&[Reading]; 3] = [&[], &[Reading::Away], &[Reading::Away, Reading::Away]];
+    let readings: [&'static [Reading]; 3] = [&[], &[Reading::Away], &[Reading::Away, Reading::Away]];
+    let mut schedules = tokio::task::JoinSet::new();
     for outcome in first {
         for second in then {
             for third in [Outcome::Passes, Outcome::Away, Outcome::Conflict] {
-                for reads in readings {
-                    for commit_late_before in 1..8 {
-                        one_schedule(&[outcome, second, third], reads, commit_late_before).await;
-                    }
+                let outcomes = [outcome, second, third];
+                let late = if outcomes.contains(&Outcome::Late) { 1..8 } else { 1..2 };
+                for (reads, commit_late_before) in readings.iter().flat_map(|r| late.clone().map(move |l| (*r, l))) {
+                    schedules.spawn(one_schedule(outcomes, reads, commit_late_before));
                 }
             }
         }
     }
+    schedules.join_all().await;
 }
 
-async fn one_schedule(outcomes: &[Outcome], reads: &[Reading], commit_late_before: usize) {
+async fn one_schedule(outcomes: [Outcome; 3], reads: &'static [Reading], commit_late_before: usize) {
     let said = format!("{outcomes:?}, {reads:?}, late before operation {commit_late_before}");
     let node = node().await;
     let account = node.key(room_for(2)).await;
-    node.store.then(outcomes.iter().copied());
+    node.store.then(outcomes);
     node.store.then_reads(reads.iter().copied());
     node.store.commit_late_before(commit_late_before);
     let first = node.asks(&account, call(1)).await;
@@ -148,7 +148,7 @@ async fn an_end_of_unknown_outcome_happens_once_though_nobody_waits_for_it() {
 
 #[tokio::test]
 async fn a_call_given_up_while_its_outcome_is_unknown_is_voided_if_it_was_authorised() {
-    for (outcome, expected) in [(Outcome::Written, 2), (Outcome::Late, 2), (Outcome::Lost, 2)] {
+    for outcome in [Outcome::Written, Outcome::Late, Outcome::Lost] {
         let node = node().await;
         let account = node.key(room_for(1)).await;
         node.store.then([outcome]);
@@ -162,7 +162,7 @@ async fn a_call_given_up_while_its_outcome_is_unknown_is_voided_if_it_was_author
         node.is_quiet().await;
         let history = node.history(account.id()).await;
         assert_eq!(history.voided_unsent(), [call_id(1)], "{outcome:?}");
-        assert_eq!(history.types_after_creation().len(), expected);
+        assert_eq!(history.types_after_creation(), ["CallAuthorized", "CallVoided"]);
         let records = node.records(nemo_events::StreamName::Key(account.id())).await;
         let metadata: nemo_events::Metadata = serde_json::from_slice(&records[2].event.metadata).unwrap();
         assert_eq!((metadata.actor, metadata.call), (Actor::System, Some(call_id(1))));
@@ -180,5 +180,4 @@ async fn a_stream_that_turns_out_damaged_while_looking_ends_the_wait() {
     let asking = node.asks(&account, call(1)).await;
     assert!(matches!(answer(asking).await, Err(ExecuteError::Damaged(_))));
     assert!(answer(node.asks(&account, call(2)).await).await.is_ok(), "the reads were mended since");
-    let _ = Arc::clone(&account);
 }

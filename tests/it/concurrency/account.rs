@@ -41,6 +41,8 @@ pub(crate) struct Recorded {
     pub(crate) charged: i128,
     /// The type of the event that ended it.
     pub(crate) end: Option<String>,
+    /// Its node did not live to say how it ended.
+    pub(crate) orphaned: bool,
 }
 
 /// What a key's events amount to.
@@ -80,7 +82,11 @@ impl Account {
             "KeyRevoked" => self.revoked = true,
             "CallAuthorized" => self.authorized(call, data),
             "CallSettled" => self.ended(call, kind, nanos(&data["cost"]), data["over_hold"] == true),
-            "CallForfeited" => self.ended(call, kind, nanos(&data["charged"]), false),
+            "CallForfeited" => {
+                self.ended(call, kind, nanos(&data["charged"]), false);
+                let orphaned = data["reason"] == "node_died";
+                self.calls.entry(call.to_owned()).and_modify(|call| call.orphaned = orphaned);
+            }
             "CallVoided" => self.ended(call, kind, 0, false),
             _ => {}
         }
@@ -102,7 +108,7 @@ impl Account {
         }
         self.held += hold;
         let agent = data["client"]["user_agent"].as_str().unwrap_or_default().to_owned();
-        let new = Recorded { agent, hold, charged: 0, end: None };
+        let new = Recorded { agent, hold, charged: 0, end: None, orphaned: false };
         if self.calls.insert(call.to_owned(), new).is_some() {
             self.breaks(Promise::OneEnd, format!("{call} was authorised twice"));
         }

@@ -52,7 +52,10 @@ impl<'a> Audit<'a> {
         }
         let (charged, limit) = (account.settled, account.limit.unwrap_or(i128::MAX));
         if charged > limit || account.held != 0 {
-            self.breaks(Promise::NoOvershoot, format!("charged {charged} and held {} of {limit}", account.held));
+            self.breaks(
+                Promise::NoOvershoot,
+                format!("charged {charged} and held {} of {limit}", account.held),
+            );
         }
     }
 
@@ -74,14 +77,16 @@ impl<'a> Audit<'a> {
     fn caller(&mut self, told: &Told) {
         let call = self.calls.get(told.marker.as_str()).copied();
         let end = call.and_then(|call| call.end.as_deref());
-        let charged = call.map(|call| call.charged);
         if told.whole && end != Some("CallSettled") {
             self.breaks(Promise::NothingUnbilled, format!("{told:?}: {call:?}"));
         }
-        if told.cost.is_some() && (told.cost != charged || end.is_none_or(|end| end == "CallForfeited")) {
+        let charged = call.filter(|call| call.end.is_some() && !call.orphaned).map(|call| call.charged);
+        if told.cost.is_some() && told.cost != charged {
             self.breaks(Promise::NothingUnbilled, format!("{told:?}: {call:?}"));
         }
-        if told.status == Some(200) && !told.call.as_ref().is_some_and(|id| self.account.calls.contains_key(id)) {
+        if told.status == Some(200)
+            && !told.call.as_ref().is_some_and(|id| self.account.calls.contains_key(id))
+        {
             self.breaks(Promise::Truth, format!("{told:?}: no such call"));
         }
         let refused = matches!(told.code.as_deref(), Some("budget_exceeded" | "budget_held"));
@@ -93,7 +98,10 @@ impl<'a> Audit<'a> {
     fn manager(&mut self, (acknowledged, asked): (usize, usize)) {
         let found = self.account.count("KeyRelabelled");
         if !(acknowledged..=asked).contains(&found) {
-            self.breaks(Promise::Truth, format!("{found} relabellings; {acknowledged} of {asked} were acknowledged"));
+            self.breaks(
+                Promise::Truth,
+                format!("{found} relabellings; {acknowledged} of {asked} were acknowledged"),
+            );
         }
     }
 

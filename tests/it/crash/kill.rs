@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use rand::SeedableRng;
 
 use crate::fake_provider::Phase;
 

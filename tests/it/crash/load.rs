@@ -107,7 +107,8 @@ impl Bench {
     /// Two of three calls stream; half of those ask for usage.
     async fn call(&self, key: &Key, variety: usize) -> Told {
         let marker = format!("{}/{:08}", key.id(), self.markers.fetch_add(1, Ordering::SeqCst));
-        let mut body = key.body(json!({"user": marker, "max_tokens": OUTPUT_LIMIT, "stream": variety % 3 != 0}));
+        let mut body =
+            key.body(json!({"user": marker, "max_tokens": OUTPUT_LIMIT, "stream": variety % 3 != 0}));
         if variety % 6 == 1 {
             body["stream_options"] = json!({"include_usage": true});
         }
@@ -191,7 +192,8 @@ impl Bench {
 
 impl Told {
     async fn listen(&mut self, mut response: reqwest::Response) {
-        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let header =
+            |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         (self.status, self.call) = (Some(response.status().as_u16()), header("x-nemo-call-id"));
         self.cost = header("x-nemo-cost").map(|cost| nanos(&cost.into()));
         let streams = header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));

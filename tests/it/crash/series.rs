@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use super::kill::{Kill, Stage};
 use super::load::{Bench, Load, Managed, OUTPUT_LIMIT, STEPS};
 use crate::concurrency::account::{Account, Broken, Promise};
 use crate::fake_provider::{At, Behaviour, ChatRequest, How};
-use crate::harness::{Answer, Exited, Key, Nemo, PATIENCE, Setup, until};
+use crate::harness::{Answer, Exited, Key, Nemo, Setup, until};
 
 /// Keys that are called at the same time.
 const KEYS: usize = 4;
@@ -52,11 +53,18 @@ pub(super) struct Series {
     _home: TempDir,
 }
 
-/// How large the ledger became.
-#[derive(Clone, Copy, Debug)]
+/// What was in the ledger in the end, and what callers were told meanwhile.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ledger {
-    pub(super) calls: usize,
+    pub(super) keys: usize,
     pub(super) events: usize,
+    pub(super) calls: usize,
+    /// Calls that were open in a crash.
+    pub(super) orphaned: usize,
+    /// Answers that arrived to their last byte.
+    pub(super) whole: usize,
+    /// Calls that a budget refused.
+    pub(super) refused: usize,
 }
 
 /// Its life.
@@ -116,7 +124,10 @@ impl Series {
                 None
             }
             Kill::Provider(stage) => Some(self.killer_at(stage, nth)),
-            Kill::AnyTime | Kill::Recovering => Some(self.killer_after(self.random_moment())),
+            Kill::AnyTime | Kill::Recovering => {
+                let moment = Duration::from_micros(self.random.random_range(0..60_000));
+                Some(self.killer_after(moment))
+            }
         };
         let load = bench.run(callers, CALLS).await;
         let by_itself = load.lost && killer.is_none();
@@ -157,7 +168,12 @@ impl Series {
             let book = &self.books[key.id()];
             self.broken.extend(audit(book, &account, &bill));
             if key.charged().await != account.settled {
-                let what = format!("{} is charged {}, its events say {}", key.id(), key.charged().await, account.settled);
+                let what = format!(
+                    "{} is charged {}, its events say {}",
+                    key.id(),
+                    key.charged().await,
+                    account.settled
+                );
                 self.broken.push(Broken(Promise::Truth, what));
             }
             if book.told.iter().any(|told| told.code.as_deref() == Some("budget_exceeded")) {
@@ -183,15 +199,26 @@ impl Series {
     /// Kills it for good, verifies what is on disk, and looks at every key that ever was.
     pub(super) async fn close(&mut self) -> Ledger {
         self.nemo.kill9().await;
-        let verify = self.nemo_command(&["ledger", "verify", "--data-dir"]);
-        assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stderr));
+        let mut verify = Command::new(env!("CARGO_BIN_EXE_nemo"));
+        let verified =
+            verify.args(["ledger", "verify", "--data-dir"]).arg(self.nemo.data()).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
         let (accounts, events) = accounts_on_disk(&self.nemo).await;
         let bill = self.nemo.provider().bill().by_user();
         for (id, book) in &self.books {
             self.broken.extend(audit(book, &accounts[id], &bill));
         }
         assert!(self.broken.is_empty(), "{:#?}", self.broken);
-        Ledger { calls: accounts.values().map(|account| account.calls.len()).sum(), events }
+        let calls = || accounts.values().flat_map(|account| account.calls.values());
+        let told = || self.books.values().flat_map(|book| &book.told);
+        Ledger {
+            keys: accounts.len(),
+            events,
+            calls: calls().count(),
+            orphaned: calls().filter(|call| call.orphaned).count(),
+            whole: told().filter(|told| told.whole).count(),
+            refused: told().filter(|told| matches!(told.status, Some(402 | 429))).count(),
+        }
     }
 }
 
@@ -233,15 +260,13 @@ impl Series {
         })
     }
 
-    fn random_moment(&mut self) -> Duration {
-        Duration::from_micros(self.random.random_range(0..60_000))
-    }
-
     /// Starts it and kills it while it starts, or while it ends calls that were left open; whether that came
     /// to be.
     async fn kill_again(&mut self) -> bool {
-        let place = ["before-append", "group-commit", "group-committed", "after-append"];
-        self.arm(place[self.random.random_range(0..place.len())], self.random.random_range(1..=4));
+        let places = ["before-append", "group-commit", "group-committed", "after-append"];
+        let place = places[self.random.random_range(0..places.len())];
+        let nth = self.random.random_range(1..=4);
+        self.arm(place, nth);
         let killed_there = match self.nemo.try_restart().await {
             Err(exited) => {
                 killed(&exited);
@@ -263,7 +288,8 @@ impl Series {
     /// `Some(false)` once no call is open.
     async fn died_recovering(&self) -> Option<bool> {
         for key in &self.keys {
-            let request = self.nemo.http().get(self.nemo.url(&key.path(""))).bearer_auth(self.nemo.master_key());
+            let request =
+                self.nemo.http().get(self.nemo.url(&key.path(""))).bearer_auth(self.nemo.master_key());
             let Ok(response) = request.send().await else { return Some(true) };
             let Ok(shown) = response.json::<Value>().await else { return Some(true) };
             if shown["key"]["open_calls"]["count"] != 0 {
@@ -299,10 +325,13 @@ impl Series {
     /// What was acknowledged is there, in its order, and nothing but what was asked for.
     async fn check_managed(&mut self, managed: &Managed) {
         let (id, http) = (&managed.id, self.nemo.http());
-        let told = self.nemo.manage(reqwest::Method::GET, &format!("/api/keys/{id}/events"), Value::Null).await;
+        let told =
+            self.nemo.manage(reqwest::Method::GET, &format!("/api/keys/{id}/events"), Value::Null).await;
         let events = if told.status == 200 { told.json()["events"].take() } else { json!([]) };
-        let kinds: Vec<&str> = events.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
-        let known = (managed.acknowledged..=managed.asked).contains(&kinds.len()) && STEPS.starts_with(&kinds);
+        let kinds: Vec<&str> =
+            events.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+        let known =
+            (managed.acknowledged..=managed.asked).contains(&kinds.len()) && STEPS.starts_with(&kinds);
         let answer = Answer::of(http.get(self.nemo.url("/v1/key")).bearer_auth(&managed.secret)).await;
         let expected = if kinds.len() == STEPS.len() { 401 } else { 200 };
         if !known || answer.status != expected {
@@ -329,11 +358,6 @@ impl Series {
         self.books.insert(key.id().to_owned(), KeyBook::default());
         key
     }
-
-    fn nemo_command(&self, args: &[&str]) -> std::process::Output {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_nemo"));
-        command.args(args).arg(self.nemo.data()).output().unwrap()
-    }
 }
 
 /// What a call of this size holds, and for how many tokens in.
@@ -347,7 +371,8 @@ async fn sample(nemo: &Nemo) -> (i128, u64) {
 /// Mostly a good answer that takes some time; of ten calls one bills the whole hold, one fails, one breaks off.
 /// Every second provider works to the end whether or not anybody listens.
 fn behaviour(request: &ChatRequest, input_tokens: u64) -> Behaviour {
-    let number = request.user.as_ref().and_then(|user| user.rsplit('/').next()?.parse::<u64>().ok()).unwrap_or(0);
+    let number =
+        request.user.as_ref().and_then(|user| user.rsplit('/').next()?.parse::<u64>().ok()).unwrap_or(0);
     let good = Behaviour::success(9, 16);
     let behaviour = match number % 10 {
         0 => Behaviour::full_hold(input_tokens),

@@ -49,8 +49,21 @@ impl Port {
         self.address
     }
 
-    /// Listens, and accepts until the result is dropped.
+    /// Listens, and accepts until the result is dropped. Tries again while the port is in use: another socket
+    /// that was given it while nobody listened may have to end first.
     pub(super) fn listen(&self, runtime: &Runtime, state: &Arc<State>) -> io::Result<Listening> {
+        let start = Instant::now();
+        loop {
+            match self.try_listen(runtime, state) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse && start.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                listening => return listening,
+            }
+        }
+    }
+
+    fn try_listen(&self, runtime: &Runtime, state: &Arc<State>) -> io::Result<Listening> {
         let socket = bound(self.address)?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;

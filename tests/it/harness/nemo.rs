@@ -133,14 +133,20 @@ impl Nemo {
         self.0.master_key.get_or_init(read)
     }
 
-    /// Where it listens now.
+    /// Where it listens now: for inference, and for all else unless `management_listen` is set.
     pub(crate) fn address(&self) -> SocketAddr {
         self.with_process(|process| process.address)
     }
 
-    /// `http://127.0.0.1:PORT` and a path.
+    /// Where it listens for management.
+    pub(crate) fn management_address(&self) -> SocketAddr {
+        self.with_process(|process| process.management)
+    }
+
+    /// `http://127.0.0.1:PORT` and a path, on the listener that has the path.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address())
+        let address = if path.starts_with("/v1") { self.address() } else { self.management_address() };
+        format!("http://{address}{path}")
     }
 
     /// Its provider.

@@ -12,6 +12,9 @@ use tokio::sync::watch;
 use super::{PATIENCE, until};
 
 const LISTENING: &str = " is listening on http://";
+const MANAGEMENT: &str = "Management listens on http://";
+/// Stands in the first line behind all addresses.
+const NODE: &str = "\nNode ";
 
 /// What a process writes, as it writes it.
 #[derive(Clone, Debug)]
@@ -76,7 +79,10 @@ impl fmt::Display for Exited {
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    /// For inference.
     pub(super) address: SocketAddr,
+    /// For management; the same unless configured.
+    pub(super) management: SocketAddr,
     pub(super) stdout: Log,
     pub(super) stderr: Log,
 }
@@ -90,13 +96,15 @@ impl Process {
         let mut child = command.spawn().expect("the program can be run");
         let stdout = Log::of(child.stdout.take().expect("piped"));
         let stderr = Log::of(child.stderr.take().expect("piped"));
-        let mut process = Process { child, address: SocketAddr::from(([0, 0, 0, 0], 0)), stdout, stderr };
-        if !process.stdout.contains(LISTENING).await {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut process = Process { child, address: nowhere, management: nowhere, stdout, stderr };
+        if !process.stdout.contains(NODE).await {
             return Err(process.until_exit().await);
         }
         let text = process.stdout.text();
-        let address = text.split_once(LISTENING).and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
-        process.address = address.unwrap_or_else(|| panic!("no address in {text:?}"));
+        let behind = |mark| text.split_once(mark).and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+        process.address = behind(LISTENING).unwrap_or_else(|| panic!("no address in {text:?}"));
+        process.management = behind(MANAGEMENT).unwrap_or(process.address);
         Ok(process)
     }
 

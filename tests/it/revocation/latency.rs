@@ -112,6 +112,8 @@ async fn end(key: &Key) -> String {
 
 /// Waits until the provider has streamed some of it.
 async fn arrived(nemo: &Nemo, key: &Key) {
-    let some = || async { nemo.provider().bill().of_user(key.id()).any(|call| call.output_tokens > 2).then_some(()) };
+    let some = || async {
+        nemo.provider().bill().of_user(key.id()).any(|call| call.output_tokens > 2).then_some(())
+    };
     until("the stream flows", some).await;
 }

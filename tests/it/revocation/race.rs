@@ -77,11 +77,18 @@ async fn check(nemo: &Nemo, key: &Key, asked: Vec<Asked>, revoked: Vec<Revoked>)
     let account = Account::of(&key.events().await);
     assert!(account.broken.is_empty(), "{:?}", account.broken);
     assert_eq!(account.count("KeyRevoked"), 1);
-    assert!(revoked.iter().all(|revoked| revoked.answer["key"]["status"] == "revoked"), "{:?}", revoked[0].answer);
+    assert!(
+        revoked.iter().all(|revoked| revoked.answer["key"]["status"] == "revoked"),
+        "{:?}",
+        revoked[0].answer
+    );
     let authorized: BTreeSet<&str> = account.calls.values().map(|call| call.agent.as_str()).collect();
     for request in nemo.provider().requests() {
         let marker = request.json()["user"].as_str().unwrap_or_default().to_owned();
-        assert!(!marker.starts_with(key.id()) || authorized.contains(marker.as_str()), "{marker} was never authorised");
+        assert!(
+            !marker.starts_with(key.id()) || authorized.contains(marker.as_str()),
+            "{marker} was never authorised"
+        );
     }
     let bill = nemo.provider().bill().by_user();
     for call in account.calls.values() {

@@ -89,12 +89,17 @@ pub async fn a_resend_with_a_foreign_event_conflicts_and_writes_nothing(store: A
         Append { expected: Expected::NoStream, events }
     };
     assert_conflict(&*store, &join([&first, &other.next(1)])).await;
-    let longer = Append { expected: Expected::NoStream, events: [first.events, second.events, script.next(1).events].concat() };
+    let longer = Append {
+        expected: Expected::NoStream,
+        events: [first.events, second.events, script.next(1).events].concat(),
+    };
     assert_conflict(&*store, &longer).await;
 }
 
 /// Each way in which a caller can get it wrong.
-pub async fn events_that_do_not_continue_their_stream_are_invalid_and_not_written(store: Arc<dyn EventStore>) {
+pub async fn events_that_do_not_continue_their_stream_are_invalid_and_not_written(
+    store: Arc<dyn EventStore>,
+) {
     let mut script = Script::of_key(1);
     let position = script.write(&*store, 3).await;
     let fresh = |count| script.clone().next(count);

@@ -7,7 +7,13 @@ use nemo_events::{EventRecord, Position, Revision, StreamName};
 use super::script::Script;
 use crate::{Direction, EventStore, MAX_APPEND, MAX_PAGE};
 
-async fn revisions(store: &dyn EventStore, stream: &StreamName, from: u64, way: Direction, limit: usize) -> Vec<u64> {
+async fn revisions(
+    store: &dyn EventStore,
+    stream: &StreamName,
+    from: u64,
+    way: Direction,
+    limit: usize,
+) -> Vec<u64> {
     let events = store.read_stream(stream, Revision(from), way, limit).await.unwrap();
     assert!(events.iter().all(|record| record.event.stream == *stream));
     events.iter().map(|record| record.event.revision.0).collect()
@@ -44,7 +50,8 @@ pub async fn stored_bytes_come_back_verbatim(store: Arc<dyn EventStore>) {
         append.send(&*store).await.unwrap();
         written.extend(append.events);
     }
-    let read = store.read_stream(&script.stream, Revision::FIRST, Direction::Forwards, MAX_PAGE).await.unwrap();
+    let read =
+        store.read_stream(&script.stream, Revision::FIRST, Direction::Forwards, MAX_PAGE).await.unwrap();
     let all = everything(&*store, 3).await;
     assert!(read.iter().map(|record| &record.event).eq(&written));
     assert_eq!(read, all);

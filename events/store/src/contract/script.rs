@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use nemo_events::{
-    Digest, EventId, KeyId, Position, Revision, Sealed, StreamHead, StreamName, Timestamp,
-};
+use nemo_events::{Digest, EventId, KeyId, Position, Revision, Sealed, StreamHead, StreamName, Timestamp};
 use uuid::Uuid;
 
 use crate::{AppendError, EventStore, Expected};

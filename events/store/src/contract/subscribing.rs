@@ -74,7 +74,8 @@ pub async fn a_subscription_misses_nothing_while_others_append(store: Arc<dyn Ev
         following.spawn(async move {
             let mut seen = Vec::new();
             let total = 4 * (1..=60).map(|round| 1 + (round - 1) % 5).sum::<usize>();
-            let skipped = everything(&*store, MAX_PAGE).await.iter().filter(|r| Some(r.position) <= after).count();
+            let skipped =
+                everything(&*store, MAX_PAGE).await.iter().filter(|r| Some(r.position) <= after).count();
             while seen.len() + skipped < total {
                 let page = subscription.next().await.expect("the store is open").unwrap();
                 let last = page.last().expect("pages are not empty").position;

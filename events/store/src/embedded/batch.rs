@@ -13,8 +13,7 @@ use super::writer::Request;
 use crate::append::NOT_CHAINED;
 use crate::{AppendError, Expected};
 
-const STORED: &str =
-    "SELECT position, id, hash FROM events WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 ORDER BY revision";
+const STORED: &str = "SELECT position, id, hash FROM events WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 ORDER BY revision";
 
 type Reply = tokio::sync::oneshot::Sender<Result<Position, AppendError>>;
 

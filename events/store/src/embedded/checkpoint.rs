@@ -52,10 +52,9 @@ impl Checkpoints {
         match run(db, "PRAGMA wal_checkpoint(RESTART)") {
             Ok(Outcome { blocked: false, .. }) => {
                 self.due_at = self.limit;
-                return watermark.sync().map_err(|error| FatalError {
-                    doing: "sync the watermark",
-                    reason: error.to_string(),
-                });
+                return watermark
+                    .sync()
+                    .map_err(|error| FatalError { doing: "sync the watermark", reason: error.to_string() });
             }
             Ok(Outcome { blocked: true, frames }) => {
                 tracing::debug!(frames, "a reader delays the checkpoint");
@@ -72,7 +71,9 @@ impl Checkpoints {
     /// Moves everything into the database and empties the WAL.
     pub(super) fn last(&self, db: &Connection, watermark: &Watermark) -> Result<(), FatalError> {
         truncate(db).map_err(failed)?;
-        watermark.sync().map_err(|error| FatalError { doing: "sync the watermark", reason: error.to_string() })
+        watermark
+            .sync()
+            .map_err(|error| FatalError { doing: "sync the watermark", reason: error.to_string() })
     }
 }
 

@@ -53,6 +53,14 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
     let db = open_database(&place, &report, &found, options.max_pages)?;
     let head = last_event(&db)?;
     check_watermark(&db, &place, &report, found, head, options.watermark)?;
+    if let Some(at) = report.suspect {
+        // Not acknowledged: the watermark would know it, but for a power loss in the last seconds.
+        tracing::warn!(
+            frame = at.frame,
+            byte = at.offset,
+            "dropping an unfinished transaction from the log's end"
+        );
+    }
     truncate(&db).map_err(sqlite("move the write-ahead log into the database"))?;
     check_length(&db, &place.database)?;
     let (heads, last) = scan(&place.database, head, &options.on_progress)?;

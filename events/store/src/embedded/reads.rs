@@ -121,7 +121,13 @@ impl Source for Arc<Reads> {
 /// The queries, and how SQLite must answer them: by an index, in its order, a page at a time.
 #[cfg(test)]
 pub(super) const PLANS: &[(&str, &str)] = &[
-    (FORWARDS, "SEARCH events USING INDEX sqlite_autoindex_events_1 (stream=? AND revision>? AND revision<?)"),
-    (BACKWARDS, "SEARCH events USING INDEX sqlite_autoindex_events_1 (stream=? AND revision>? AND revision<?)"),
+    (
+        FORWARDS,
+        "SEARCH events USING INDEX sqlite_autoindex_events_1 (stream=? AND revision>? AND revision<?)",
+    ),
+    (
+        BACKWARDS,
+        "SEARCH events USING INDEX sqlite_autoindex_events_1 (stream=? AND revision>? AND revision<?)",
+    ),
     (ALL, "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
 ];

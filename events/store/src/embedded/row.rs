@@ -72,7 +72,8 @@ const ARENA: usize = 32 * 1024;
 impl Decoder {
     /// The record in a row of [`columns`]. Its hash is not checked here.
     pub(super) fn record(&mut self, row: &Row<'_>) -> Result<EventRecord, ReadError> {
-        let position = unsigned(row, 0).ok_or_else(|| damaged("an unknown position".to_owned(), "position"))?;
+        let position =
+            unsigned(row, 0).ok_or_else(|| damaged("an unknown position".to_owned(), "position"))?;
         self.event(row)
             .map(|event| EventRecord { position: Position(position), event })
             .map_err(|what| damaged(format!("position {position}"), what))

@@ -88,9 +88,11 @@ fn check_schema(db: &Connection, path: &Path) -> Result<(), OpenError> {
     let mut rows = statement.query([]).map_err(reading)?;
     for (kind, name, sql) in EXPECTED {
         let same = match rows.next().map_err(reading)? {
-            Some(row) => row.get_ref(0).map_err(reading)?.as_str() == Ok(kind)
-                && row.get_ref(1).map_err(reading)?.as_str() == Ok(name)
-                && row.get_ref(2).map_err(reading)?.as_str_or_null() == Ok(sql),
+            Some(row) => {
+                row.get_ref(0).map_err(reading)?.as_str() == Ok(kind)
+                    && row.get_ref(1).map_err(reading)?.as_str() == Ok(name)
+                    && row.get_ref(2).map_err(reading)?.as_str_or_null() == Ok(sql)
+            }
             None => false,
         };
         if !same {

@@ -1,6 +1,12 @@
 //! The contract on the embedded store, and what only it promises.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod crash;
 mod damage;
@@ -73,7 +79,11 @@ async fn everything(store: &EmbeddedStore) -> Result<Vec<EventRecord>, ReadError
 }
 
 /// A stream from its start, or from its end.
-async fn stream(store: &EmbeddedStore, name: &StreamName, way: Direction) -> Result<Vec<EventRecord>, ReadError> {
+async fn stream(
+    store: &EmbeddedStore,
+    name: &StreamName,
+    way: Direction,
+) -> Result<Vec<EventRecord>, ReadError> {
     let from = match way {
         Direction::Forwards => Revision::FIRST,
         Direction::Backwards => Revision(u64::MAX),

@@ -57,7 +57,8 @@ pub(super) async fn verify(
         report(after.map_or(0, |after| after.0));
     }
 
-    let mut walk = IndexWalk { place: (String::new(), -1), target, seen: 0, sum: Sum::default(), ended: false };
+    let mut walk =
+        IndexWalk { place: (String::new(), -1), target, seen: 0, sum: Sum::default(), ended: false };
     while !walk.ended {
         walk = reads.pool.run(move |db| walk.page(db)).await?;
         report(target.0.saturating_add(walk.seen));

@@ -55,7 +55,8 @@ impl Mark {
         let (magic, rest) = slot.split_first_chunk::<8>()?;
         let (position, rest) = rest.split_first_chunk::<8>()?;
         let (hash, _) = rest.split_first_chunk::<32>()?;
-        let mark = Self { position: Position(u64::from_le_bytes(*position)), hash: Digest::from_bytes(*hash) };
+        let mark =
+            Self { position: Position(u64::from_le_bytes(*position)), hash: Digest::from_bytes(*hash) };
         (magic == MAGIC && mark.encode() == *slot).then_some(mark)
     }
 }
@@ -88,7 +89,11 @@ impl Watermark {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
             Err(error) => return Err(failed("read", &path)(error)),
         };
-        Ok(slots(&bytes).into_iter().flatten().max_by_key(|mark| mark.position).map_or(Found::Damaged, Found::Mark))
+        Ok(slots(&bytes)
+            .into_iter()
+            .flatten()
+            .max_by_key(|mark| mark.position)
+            .map_or(Found::Damaged, Found::Mark))
     }
 
     /// Puts a new file with this mark in place of whatever is there.

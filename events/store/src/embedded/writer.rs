@@ -200,7 +200,9 @@ impl Writer {
         match wal::inspect(&self.wal_path) {
             Ok(report) if self.checkpoints.is_known(report.committed) => Failure::NotWritten(reason),
             Ok(_) => Failure::Fatal(FatalError { doing: "undo a commit", reason }),
-            Err(error) => Failure::Fatal(FatalError { doing: "read the log back", reason: error.to_string() }),
+            Err(error) => {
+                Failure::Fatal(FatalError { doing: "read the log back", reason: error.to_string() })
+            }
         }
     }
 
@@ -209,7 +211,9 @@ impl Writer {
     fn advance_watermark(&mut self) -> Result<(), Failure> {
         match self.watermark.advance(self.last) {
             Ok(()) => Ok(()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
                 tracing::warn!(%error, "the watermark stays behind");
                 Ok(())
             }

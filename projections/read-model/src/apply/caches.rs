@@ -146,9 +146,10 @@ impl Caches {
 
 fn load_key(db: &Connection, key: KeyId) -> Result<Option<CachedKey>, Fault> {
     let mut query = db.prepare_cached(
-        "SELECT key_no, revision FROM keys JOIN key_totals USING (key_no) WHERE key_id = ?",
+        "SELECT key_no, revision, last_call FROM keys JOIN key_totals USING (key_no) WHERE key_id = ?",
     )?;
-    let read = |row: &Row<'_>| Ok(CachedKey { key_no: row.get(0)?, revision: row.get(1)? });
+    let read =
+        |row: &Row<'_>| Ok(CachedKey { key_no: row.get(0)?, revision: row.get(1)?, last_call: row.get(2)? });
     Ok(query.query_row([key.digits()], read).optional()?)
 }
 

@@ -10,6 +10,7 @@ mod prices;
 mod refusals;
 mod snapshots;
 mod spend;
+mod spend_sql;
 mod times;
 
 use std::path::Path;
@@ -32,7 +33,8 @@ pub use times::TimeWindow;
 
 use crate::columns::Columns;
 use crate::error::ReadModelError;
-use crate::model::{Head, Marks, read_head};
+use crate::file::Marks;
+use crate::model::{Head, read_head};
 use crate::schema::{APPLICATION_ID, VERSION};
 
 /// The most rows of an answer that has no pages.

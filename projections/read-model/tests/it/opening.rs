@@ -88,3 +88,26 @@ fn an_empty_read_model_answers_without_a_position() {
     let spend = reader.spend(&nemo_read_model::SpendQuery::default()).unwrap();
     assert_eq!((spend.position, spend.value.rows.len()), (None, 0));
 }
+
+#[test]
+fn readers_on_other_threads_see_each_batch_as_a_whole() {
+    let history = History::with_keys("2026-11-22T12:00:00Z", 60);
+    let mut place = place();
+    let reader = place.model.reader().unwrap();
+    let last = history.records.last().map(|record| record.position);
+    let watching = std::thread::spawn(move || {
+        loop {
+            let orgs = reader.org(crate::history::org(0)).unwrap();
+            // The org comes first, then one key with every event, two positions apart.
+            let keys = orgs.value.map_or(0, |org| org.keys);
+            assert_eq!(orgs.position.map_or(0, |p| (p.0 - 3) / 2), keys);
+            if orgs.position == last {
+                break;
+            }
+        }
+    });
+    for batch in history.records.chunks(2) {
+        place.model.apply(batch).unwrap();
+    }
+    watching.join().unwrap();
+}

@@ -83,7 +83,7 @@ const EVERY: [Every; 6] =
     [Every::Whole, Every::QuarterHour, Every::Hour, Every::Day, Every::Week, Every::Month];
 
 proptest! {
-    #![proptest_config(random::cases(16))]
+    #![proptest_config(random::cases(10))]
 
     #[test]
     fn rollups_equal_naive_sums_for_every_group_and_stretch(

@@ -114,7 +114,7 @@ async fn a_store_that_is_only_dropped_keeps_what_was_acknowledged() {
     let dir = scratch();
     let store = open(dir.path());
     Script::of_key(1).write(&store, 10).await;
-    let thread = store.writer.lock().await.take().unwrap();
+    let thread = store.writer.lock().unwrap().take().unwrap();
     drop(store);
     drop(tokio::task::spawn_blocking(move || thread.join()).await);
     assert_eq!(everything(&open(dir.path())).await.unwrap().len(), 10);

@@ -33,8 +33,9 @@ struct Image {
 async fn image(closed: bool) -> Image {
     let dir = scratch();
     let store = EmbeddedStore::open(dir.path(), Options { checkpoint_frames: 130, ..options() }).unwrap();
-    let mut scripts: Vec<Script> =
-        (0..24).map(|n| Script::of_key(n * n).with_data(format!("{{\"n\":\"{}\"}}", "n".repeat(n as usize * 20)))).collect();
+    let mut scripts: Vec<Script> = (0..24)
+        .map(|n| Script::of_key(n * n).with_data(format!("{{\"n\":\"{}\"}}", "n".repeat(n as usize * 20))))
+        .collect();
     for round in 0..9 {
         for (number, script) in scripts.iter_mut().enumerate() {
             script.write(&store, 1 + (round + number) % 3).await;
@@ -138,7 +139,9 @@ impl Dice {
     }
 
     fn flips(&mut self, file: &'static str, range: Range<u64>, count: usize) -> Vec<Flip> {
-        (0..count).map(|_| Flip { file, byte: self.roll(range.clone()), bit: self.roll(0..8) as u8 }).collect()
+        (0..count)
+            .map(|_| Flip { file, byte: self.roll(range.clone()), bit: self.roll(0..8) as u8 })
+            .collect()
     }
 }
 
@@ -155,7 +158,8 @@ async fn a_flipped_bit_in_the_database_is_never_silent() {
         let image = image(closed).await;
         let pages = image.len(DATABASE) / 4096;
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-        let mut flips: Vec<Flip> = (0..112).flat_map(|byte| dice.flips(DATABASE, byte..byte + 1, 2)).collect();
+        let mut flips: Vec<Flip> =
+            (0..112).flat_map(|byte| dice.flips(DATABASE, byte..byte + 1, 2)).collect();
         for page in 0..pages {
             let start = page * 4096;
             // Header, cell pointers, free space and cells of each page, whatever its kind.
@@ -192,7 +196,11 @@ async fn a_flipped_bit_in_the_log_is_never_silent() {
     let (live, stale): (Vec<Flip>, Vec<Flip>) = flips.into_iter().partition(in_use);
     let outcomes = image.try_all(&live);
     println!("{used} live frames, {} flips: {outcomes:?}", live.len());
-    assert_eq!(outcomes.keys().copied().collect::<Vec<_>>(), [Outcome::RefusedToOpen], "every one is found at once");
+    assert_eq!(
+        outcomes.keys().copied().collect::<Vec<_>>(),
+        [Outcome::RefusedToOpen],
+        "every one is found at once"
+    );
     if !stale.is_empty() {
         println!("{} stale frames, {} flips: {:?}", frames - used, stale.len(), image.try_all(&stale));
     }
@@ -226,6 +234,12 @@ async fn damage_behind_a_running_stores_back_is_found_by_verifying() {
     bytes[place + 2] ^= 1;
     fs::write(&path, bytes).unwrap();
     let found = store.verify(|_| {}).await.unwrap_err();
-    assert!(matches!(&found, ReadError::Damaged { place, .. } if place.contains("key-00000000001@")), "{found}");
-    assert!(matches!(stream(&store, &script.stream, Direction::Forwards).await, Err(ReadError::Damaged { .. })));
+    assert!(
+        matches!(&found, ReadError::Damaged { place, .. } if place.contains("key-00000000001@")),
+        "{found}"
+    );
+    assert!(matches!(
+        stream(&store, &script.stream, Direction::Forwards).await,
+        Err(ReadError::Damaged { .. })
+    ));
 }

@@ -90,7 +90,7 @@ async fn a_disk_that_fills_up_refuses_appends_until_there_is_room() {
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![0; 3 << 20]).unwrap();
     let dir = disk.path().join("data");
-    for checkpoint_frames in [16_384, 40] {
+    for (checkpoint_frames, ballast_left) in [(16_384, 3 << 19), (40, 0)] {
         let (options, fatal) = recording();
         let store = Arc::new(EmbeddedStore::open(&dir, Options { checkpoint_frames, ..options }).unwrap());
         let mut scripts: Vec<Script> = (0..8)
@@ -120,7 +120,7 @@ async fn a_disk_that_fills_up_refuses_appends_until_there_is_room() {
         let reopened = open(image.path());
         assert_eq!(everything(&reopened).await.unwrap(), written, "nothing refused came back");
 
-        fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+        fs::write(&ballast, vec![0; ballast_left]).unwrap();
         for script in &mut scripts {
             script.write(&*store, 2).await;
         }
@@ -181,7 +181,9 @@ fn every_query_is_answered_in_index_order() {
         let plan: String = db
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
             .unwrap()
-            .query_map(rusqlite::params_from_iter(&vec![0; sql.matches('?').count()]), |row| row.get::<_, String>(3))
+            .query_map(rusqlite::params_from_iter(&vec![0; sql.matches('?').count()]), |row| {
+                row.get::<_, String>(3)
+            })
             .unwrap()
             .map(Result::unwrap)
             .collect();

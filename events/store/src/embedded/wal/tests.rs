@@ -23,7 +23,8 @@ struct Log {
 fn log() -> Log {
     let dir = tempfile::tempdir().unwrap();
     let db = Connection::open(dir.path().join("db")).unwrap();
-    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x);").unwrap();
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x);")
+        .unwrap();
     // A generation that is over: its frames stay in the file behind those of the next.
     for _ in 0..4 {
         db.execute("INSERT INTO t SELECT randomblob(900) FROM (VALUES (1),(2),(3),(4),(5),(6))", []).unwrap();
