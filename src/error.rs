@@ -70,7 +70,14 @@ impl Failure {
     /// A failure that a retry cannot mend.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), param: None, retry_after_secs: None, retry: Retry::Useless }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            param: None,
+            retry_after_secs: None,
+            retry: Retry::Useless,
+        }
     }
 
     /// Names the field or parameter.
@@ -111,7 +118,8 @@ impl Failure {
     /// The master key was presented on an inference route.
     #[must_use]
     pub fn master_key_not_allowed() -> Self {
-        let why = "The master key manages and cannot make inference calls. Create a virtual key and use that.";
+        let why =
+            "The master key manages and cannot make inference calls. Create a virtual key and use that.";
         Self::new(StatusCode::FORBIDDEN, "master_key_not_allowed", why)
     }
 
@@ -154,7 +162,11 @@ impl Failure {
     /// The route exists, the method does not.
     #[must_use]
     pub fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not take this method.")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This path does not take this method.",
+        )
     }
 
     /// The ledger cannot be reached, or this node is not ready.
@@ -169,7 +181,8 @@ impl Failure {
     #[must_use]
     pub fn too_many_unknown_keys(retry_after_micros: u64) -> Self {
         let why = "Too many unknown keys were tried from this address.";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_unknown_keys", why).retry_after_micros(retry_after_micros)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_unknown_keys", why)
+            .retry_after_micros(retry_after_micros)
     }
 
     /// The provider cannot be connected to; nothing is billed.
@@ -294,7 +307,6 @@ impl fmt::Display for Failure {
 }
 
 impl From<&Refusal> for Failure {
-    #[expect(clippy::too_many_lines, reason = "one row for each refusal: a table, not a procedure")]
     fn from(refusal: &Refusal) -> Self {
         use Refusal as R;
         let code = refusal.code();

@@ -91,6 +91,7 @@ mod enabled {
     }
 
     /// Panics with a caller's text, if a test wants a handler to.
+    #[expect(clippy::panic, reason = "that is what it is for")]
     pub fn panic_with(text: &str) {
         if mutated("panic-with-the-model") && text.contains("panic") {
             std::panic::panic_any(text.to_owned());

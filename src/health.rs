@@ -19,6 +19,8 @@ pub async fn ready(app: web::Data<App>) -> HttpResponse {
     };
     match reason {
         None => HttpResponse::Ok().json(json!({ "status": "ready" })),
-        Some(reason) => HttpResponse::ServiceUnavailable().json(json!({ "status": "not_ready", "reason": reason })),
+        Some(reason) => {
+            HttpResponse::ServiceUnavailable().json(json!({ "status": "not_ready", "reason": reason }))
+        }
     }
 }

@@ -38,20 +38,29 @@ pub async fn model(
 }
 
 fn entries(caller: &Caller, app: &App) -> impl Iterator<Item = Value> {
-    let allowed = caller.account().glance(|account| account.key.as_ref().and_then(|key| key.limits.models.clone()));
-    let may = move |model: &str| allowed.as_ref().is_none_or(|patterns| patterns.iter().any(|p| model_matches(p, model)));
-    app.providers.models(&may, app.ledger.now()).into_iter().map(|entry| {
-        json!({ "id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by })
-    })
+    let allowed =
+        caller.account().glance(|account| account.key.as_ref().and_then(|key| key.limits.models.clone()));
+    let may = move |model: &str| {
+        allowed.as_ref().is_none_or(|patterns| patterns.iter().any(|p| model_matches(p, model)))
+    };
+    app.providers
+        .models(&may, app.ledger.now())
+        .into_iter()
+        .map(|entry| json!({ "id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by }))
 }
 
 /// `GET /v1/key`: the holder's own limits and what is left of them.
 ///
 /// # Errors
 /// `ledger_unavailable`
-pub async fn key(caller: Caller, request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse, FailureReply> {
+pub async fn key(
+    caller: Caller,
+    request: HttpRequest,
+    app: web::Data<App>,
+) -> Result<HttpResponse, FailureReply> {
     let id = caller.key();
-    let look = app.ledger.look(id, move |account, now| account.key.as_ref().map(|key| describe(key, now))).await;
+    let look =
+        app.ledger.look(id, move |account, now| account.key.as_ref().map(|key| describe(key, now))).await;
     let done = look.map_err(|error| FailureReply::to(&request, Failure::from(&error)))?;
     let mut body = done.answer.ok_or_else(|| FailureReply::to(&request, Failure::invalid_api_key()))?;
     if let Some(object) = body.as_object_mut() {

@@ -8,8 +8,8 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as Web, HttpServer, web};
 use anyhow::{Context as _, bail};
-use nemo_events::gateway::{MasterKeyInstalled, PepperAdded};
 use nemo_events::GatewayEvent;
+use nemo_events::gateway::{MasterKeyInstalled, PepperAdded};
 use nemo_store::EventStore;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -87,7 +87,8 @@ fn match_secrets(known: &[GatewayEvent], secrets: &Secrets) -> anyhow::Result<Ve
     let ours = secrets.fingerprints();
     let mut new: Vec<GatewayEvent> = Vec::new();
     for (pepper, fingerprint) in ours.peppers {
-        let same = |event: &&GatewayEvent| matches!(event, GatewayEvent::PepperAdded(e) if e.pepper == pepper);
+        let same =
+            |event: &&GatewayEvent| matches!(event, GatewayEvent::PepperAdded(e) if e.pepper == pepper);
         match known.iter().find(same) {
             None => new.push(PepperAdded { pepper, fingerprint }.into()),
             Some(GatewayEvent::PepperAdded(e)) if e.fingerprint == fingerprint => {}
@@ -95,13 +96,12 @@ fn match_secrets(known: &[GatewayEvent], secrets: &Secrets) -> anyhow::Result<Ve
         }
     }
     let had_peppers = known.iter().any(|event| matches!(event, GatewayEvent::PepperAdded(_)));
-    if had_peppers && new.iter().any(|event| matches!(event, GatewayEvent::PepperAdded(_))) && new.len() == 1 {
+    if had_peppers && new.iter().any(|event| matches!(event, GatewayEvent::PepperAdded(_))) && new.len() == 1
+    {
         warn!("a pepper is new to the ledger: keys digested with a lost pepper cannot be used");
     }
     for (master_key, fingerprint) in ours.master_keys {
-        let same = |event: &&GatewayEvent| {
-            matches!(event, GatewayEvent::MasterKeyInstalled(e) if e.master_key == master_key)
-        };
+        let same = |event: &&GatewayEvent| matches!(event, GatewayEvent::MasterKeyInstalled(e) if e.master_key == master_key);
         match known.iter().find(same) {
             None => {
                 let replaces = known.iter().rev().find_map(|event| match event {
@@ -219,4 +219,3 @@ async fn stop(app: Arc<App>, handles: Vec<ServerHandle>, store: Arc<dyn EventSto
     info!("stopped");
     Ok(())
 }
-

@@ -54,7 +54,10 @@ async fn caught_up(store: &EmbeddedStore, path: &Path) -> anyhow::Result<ReadMod
 }
 
 async fn page(store: &EmbeddedStore, after: Option<Position>) -> anyhow::Result<Vec<EventRecord>> {
-    Ok(store.read_all(after, MAX_PAGE).await.map_err(|error| broken(format!("The ledger does not hold: {error}.")))?)
+    Ok(store
+        .read_all(after, MAX_PAGE)
+        .await
+        .map_err(|error| broken(format!("The ledger does not hold: {error}.")))?)
 }
 
 fn report(differences: &[Difference]) -> anyhow::Result<()> {

@@ -14,7 +14,8 @@ pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>,
     if management != inference {
         println!("Management listens on http://{management}");
     }
-    let ledger = events.map_or_else(|| "a new ledger".to_owned(), |at| format!("the ledger at position {at}"));
+    let ledger =
+        events.map_or_else(|| "a new ledger".to_owned(), |at| format!("the ledger at position {at}"));
     println!("Node {} continues {ledger} in {}", server.node, server.data_dir.display());
     for provider in app.providers.iter() {
         println!("Provider {} at {}", provider.name, provider.base_url);
@@ -29,7 +30,9 @@ pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>,
         println!("  nemo orgs create acme");
         println!("  nemo keys create --org acme --name first --budget month=5");
         println!("\nand then, with the key that is shown once:");
-        println!("  curl http://{inference}/v1/chat/completions -H \"authorization: Bearer $NEMO_API_KEY\" \\");
+        println!(
+            "  curl http://{inference}/v1/chat/completions -H \"authorization: Bearer $NEMO_API_KEY\" \\"
+        );
         println!("    -H 'content-type: application/json' \\");
         println!(
             "    -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",

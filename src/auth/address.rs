@@ -62,7 +62,10 @@ mod tests {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         assert_eq!(behind_proxies(ip("203.0.113.9"), &["198.51.100.1"], &trusted), ip("203.0.113.9"));
-        assert_eq!(behind_proxies(ip("10.0.0.1"), &["1.1.1.1", "198.51.100.1", "10.0.0.2"], &trusted), ip("198.51.100.1"));
+        assert_eq!(
+            behind_proxies(ip("10.0.0.1"), &["1.1.1.1", "198.51.100.1", "10.0.0.2"], &trusted),
+            ip("198.51.100.1")
+        );
         assert_eq!(behind_proxies(ip("10.0.0.1"), &["rubbish"], &trusted), ip("10.0.0.1"));
         assert_eq!(behind_proxies(ip("10.0.0.1"), &[], &trusted), ip("10.0.0.1"));
     }

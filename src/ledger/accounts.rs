@@ -37,7 +37,8 @@ struct Shard<F: Fold> {
 
 impl<F: Fold> Accounts<F> {
     pub(super) fn new(core: Arc<Core>, max_bytes: u64) -> Self {
-        let weigher = |_: &F::Id, account: &Arc<Account<F>>| u32::try_from(account.tell_weight()).unwrap_or(u32::MAX);
+        let weigher =
+            |_: &F::Id, account: &Arc<Account<F>>| u32::try_from(account.tell_weight()).unwrap_or(u32::MAX);
         let cache = Cache::builder().max_capacity(max_bytes).weigher(weigher).build();
         let shard = |_| Mutex::new(Shard { accounts: HashMap::new(), sweep_at: SWEEP_FROM });
         Self { core, cache, held: (0..SHARDS).map(shard).collect(), hasher: RandomState::new() }

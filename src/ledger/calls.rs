@@ -9,11 +9,11 @@ use nemo_projections::decide::{Authorize, Forfeit, KeyCommand, PresentedSecret, 
 use nemo_projections::org::Standing;
 use nemo_projections::{KeyState, OrgState, Refusal};
 
+use super::Ledger;
 use super::account::{Account, unattended};
 use super::command::{Command, Context, Done, ExecuteError, Job};
 use super::fold::{Fold, KeyAccount, KeyFold};
 use super::refusals::Taken;
-use super::Ledger;
 
 /// What one budget has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use nemo_events::price::PriceCardPublished;
-use nemo_events::{CodecError, GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, StreamName};
+use nemo_events::{
+    CodecError, GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, StreamName,
+};
 use nemo_projections::attribution::{Attribution, UNCERTAIN_KEPT};
 use nemo_projections::{At, CorruptLog, KeyState, OrgState};
 
@@ -87,9 +89,11 @@ impl Fold for KeyFold {
         const KEY: usize = 2_048;
         const CALL: usize = 200;
         const UNCERTAIN: u64 = 80;
-        let calls = state.key.as_ref().map_or(0, |key| key.open_calls.len().saturating_add(key.ended_calls.len()));
+        let calls =
+            state.key.as_ref().map_or(0, |key| key.open_calls.len().saturating_add(key.ended_calls.len()));
         let attribution = &state.attribution;
-        let uncertain = attribution.estimated.saturating_add(attribution.unconfirmed).min(UNCERTAIN_KEPT as u64);
+        let uncertain =
+            attribution.estimated.saturating_add(attribution.unconfirmed).min(UNCERTAIN_KEPT as u64);
         let uncertain = usize::try_from(uncertain.saturating_mul(UNCERTAIN)).unwrap_or(usize::MAX);
         KEY.saturating_add(calls.saturating_mul(CALL)).saturating_add(uncertain)
     }
@@ -162,8 +166,12 @@ impl Fold for GatewayFold {
 
     fn evolve(state: &mut GatewayState, event: &GatewayEvent, _at: At) -> Result<(), CorruptLog> {
         match event {
-            GatewayEvent::PepperAdded(_) | GatewayEvent::MasterKeyInstalled(_) => state.secrets.push(event.clone()),
-            GatewayEvent::NodeStarted(_) | GatewayEvent::NodeStopped(_) | GatewayEvent::PresentationsRefused(_) => {}
+            GatewayEvent::PepperAdded(_) | GatewayEvent::MasterKeyInstalled(_) => {
+                state.secrets.push(event.clone())
+            }
+            GatewayEvent::NodeStarted(_)
+            | GatewayEvent::NodeStopped(_)
+            | GatewayEvent::PresentationsRefused(_) => {}
         }
         Ok(())
     }

@@ -8,10 +8,10 @@ use nemo_events::{GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, P
 use nemo_projections::decide::{KeyCommand, OrgCommand, RecordRefusals, Revoke};
 use nemo_projections::{OrgState, Refusal};
 
+use super::Ledger;
 use super::calls::{OnKey, within};
 use super::command::{Command, Context, Done, ExecuteError};
 use super::fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
-use super::Ledger;
 use super::refusals::Taken;
 
 /// The secrets that a node has are not those that the ledger was written with.
@@ -202,7 +202,9 @@ impl Ledger {
     async fn write_refusals_of(&self, id: KeyId) -> Result<(), ExecuteError> {
         let account = self.key(id).await?;
         let Some(taken) = self.refusals.take(id) else { return Ok(()) };
-        within(self.core.pace.manage, account.execute(WriteRefusals(taken), Context::system())).await.map(|_| ())
+        within(self.core.pace.manage, account.execute(WriteRefusals(taken), Context::system()))
+            .await
+            .map(|_| ())
     }
 }
 

@@ -37,7 +37,8 @@ impl Ledger {
             Ok(account) => account,
             Err(error) => return warn!(key.id = %key, call.id = %call, %error, "cannot end an open call yet"),
         };
-        let command = OnKey { command: Forfeit { call, charge: ForfeitCharge::Hold, reason, by }, refused: None };
+        let command =
+            OnKey { command: Forfeit { call, charge: ForfeitCharge::Hold, reason, by }, refused: None };
         match account.execute(command, call_context_of_system(call)).await {
             Ok(done) => info!(key.id = %key, call.id = %call, cost_nanos = done.answer.charged.as_nanos(),
                 "ended a call that was left open; its whole hold is charged until it is corrected"),

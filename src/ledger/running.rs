@@ -15,10 +15,13 @@ pub enum Cut {
     Stopping,
 }
 
+/// Running calls by key, each with the way to cut it.
+type Calls = HashMap<KeyId, HashMap<CallId, watch::Sender<Option<Cut>>>>;
+
 /// The running calls by key.
 #[derive(Debug, Default)]
 pub struct Running {
-    calls: Mutex<HashMap<KeyId, HashMap<CallId, watch::Sender<Option<Cut>>>>>,
+    calls: Mutex<Calls>,
     left: Notify,
 }
 
@@ -70,7 +73,7 @@ impl Running {
         self.lock().values().map(HashMap::len).sum()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<KeyId, HashMap<CallId, watch::Sender<Option<Cut>>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,9 +11,46 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 const WORDS: &[&str] = &[
-    "This", "answer", "is", "simulated.", "No", "model", "was", "asked,", "nothing", "left", "this", "machine,",
-    "and", "no", "provider", "will", "send", "a", "bill.", "The", "ledger,", "though,", "is", "real:", "the", "hold",
-    "was", "durable", "before", "this", "request", "was", "sent,", "and", "its", "cost", "is", "an", "event", "by",
+    "This",
+    "answer",
+    "is",
+    "simulated.",
+    "No",
+    "model",
+    "was",
+    "asked,",
+    "nothing",
+    "left",
+    "this",
+    "machine,",
+    "and",
+    "no",
+    "provider",
+    "will",
+    "send",
+    "a",
+    "bill.",
+    "The",
+    "ledger,",
+    "though,",
+    "is",
+    "real:",
+    "the",
+    "hold",
+    "was",
+    "durable",
+    "before",
+    "this",
+    "request",
+    "was",
+    "sent,",
+    "and",
+    "its",
+    "cost",
+    "is",
+    "an",
+    "event",
+    "by",
     "now.",
 ];
 /// Tokens that each word is said to be.
@@ -95,8 +132,10 @@ fn stream(model: &str, words: &'static [&'static str], finish: &'static str, usa
         });
         Bytes::from(format!("data: {data}\n\n"))
     };
-    let delta = |delta: Value, finish: Value| json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
-    let mut chunks = vec![chunk(delta(json!({ "role": "assistant", "content": "" }), Value::Null), &Value::Null)];
+    let delta =
+        |delta: Value, finish: Value| json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
+    let mut chunks =
+        vec![chunk(delta(json!({ "role": "assistant", "content": "" }), Value::Null), &Value::Null)];
     for (index, word) in words.iter().enumerate() {
         let space = if index == 0 { "" } else { " " };
         chunks.push(chunk(delta(json!({ "content": format!("{space}{word}") }), Value::Null), &Value::Null));

@@ -26,7 +26,8 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes the call and sees it to its end, whatever its client does meanwhile.
 pub(super) async fn run(app: Arc<App>, caller: Caller, prepared: Prepared, ours: Ours) {
-    let span = info_span!("call", call.id = %prepared.call, key.id = %caller.key(), model = %prepared.chat.model);
+    let span =
+        info_span!("call", call.id = %prepared.call, key.id = %caller.key(), model = %prepared.chat.model);
     life(app, caller, prepared, ours).instrument(span).await;
 }
 
@@ -43,7 +44,9 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
         }
     };
     crate::failpoint::reached("after-authorize");
-    let Ok(route) = &prepared.route else { return ours.fail(Failure::internal(), headers::call(prepared.call)) };
+    let Ok(route) = &prepared.route else {
+        return ours.fail(Failure::internal(), headers::call(prepared.call));
+    };
     let limit = u64::from(app.config.calls.deadline_secs).saturating_sub(CUT_BEFORE_DEADLINE_SECS);
     let interrupts = Interrupts { place, deadline: Deadline::now() + Duration::from_secs(limit) };
     let dispatch = Dispatch { prepared: &prepared, route, interrupts };

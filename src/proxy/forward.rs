@@ -55,17 +55,25 @@ pub(super) async fn forward(
     (Metered::new(authorized, card, started, outcome.facts, outcome.verdict), outcome.answer)
 }
 
-async fn send(dispatch: &mut Dispatch<'_>, authorized: &Authorized, started: Instant, ours: &mut Ours) -> Outcome {
+async fn send(
+    dispatch: &mut Dispatch<'_>,
+    authorized: &Authorized,
+    started: Instant,
+    ours: &mut Ours,
+) -> Outcome {
     let provider = &dispatch.route.provider;
     if ours.is_gone() {
         let verdict = Verdict::Voided(VoidReason::NotSent);
         return Outcome::failed(verdict, Facts::default(), Failure::internal());
     }
     crate::failpoint::reached("dispatch");
-    let sending = timeout(provider.timeouts.first_byte, provider.http.execute(match request(dispatch, authorized) {
-        Ok(request) => request,
-        Err(error) => return not_sendable(&provider.name, &error),
-    }));
+    let sending = timeout(
+        provider.timeouts.first_byte,
+        provider.http.execute(match request(dispatch, authorized) {
+            Ok(request) => request,
+            Err(error) => return not_sendable(&provider.name, &error),
+        }),
+    );
     let plain_stream = authorized.event().streams && !authorized.event().hidden_output;
     let response = tokio::select! {
         biased;
@@ -175,7 +183,8 @@ fn cause(error: &reqwest::Error) -> String {
 async fn refused(dispatch: &mut Dispatch<'_>, mut response: reqwest::Response, facts: Facts) -> Outcome {
     let provider = &dispatch.route.provider;
     let status = response.status().as_u16();
-    let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after =
+        response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
     let mut body = Vec::new();
     let reading = async {
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -205,7 +214,11 @@ async fn refused(dispatch: &mut Dispatch<'_>, mut response: reqwest::Response, f
         retry_after_secs: retry_after,
         retry: if matches!(status, 408 | 409 | 429 | 500..) { Retry::Useful } else { Retry::Useless },
     };
-    Outcome { verdict, facts, answer: Answer::Whole(whole::Whole::provider_error(dispatch.prepared.call, failure, &told)) }
+    Outcome {
+        verdict,
+        facts,
+        answer: Answer::Whole(whole::Whole::provider_error(dispatch.prepared.call, failure, &told)),
+    }
 }
 
 #[derive(serde::Deserialize)]

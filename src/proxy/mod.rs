@@ -27,7 +27,6 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{Failure, FailureReply};
 
-
 /// `POST /v1/chat/completions`
 ///
 /// # Errors

@@ -31,7 +31,12 @@ pub(super) struct Prepared {
 
 /// Reads a chat completion request. What is wrong with the model or its price is kept for the decision,
 /// where guards that come before it may refuse first.
-pub(super) fn chat(app: &App, request: &HttpRequest, caller: &Caller, body: Bytes) -> Result<Prepared, Failure> {
+pub(super) fn chat(
+    app: &App,
+    request: &HttpRequest,
+    caller: &Caller,
+    body: Bytes,
+) -> Result<Prepared, Failure> {
     let body = Scanned::parse(body).map_err(|error| body_failure(&error))?;
     let chat = ChatRequest::read(&body, &app.inert_fields).map_err(|error| field_failure(&error))?;
     #[cfg(feature = "failpoints")]

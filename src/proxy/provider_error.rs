@@ -60,11 +60,15 @@ fn mentions(text: &str, key: Option<&ProviderKey>) -> bool {
     }
     let part = |secret: &str| {
         let bytes = secret.as_bytes();
-        bytes.windows(PART.min(bytes.len())).any(|part| text.as_bytes().windows(part.len()).any(|at| at == part))
+        bytes
+            .windows(PART.min(bytes.len()))
+            .any(|part| text.as_bytes().windows(part.len()).any(|at| at == part))
     };
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let lower = text.to_ascii_lowercase();
-    part(secret) || lower.contains(&hex) || base64_cores(secret.as_bytes()).iter().any(|core| text.contains(core))
+    part(secret)
+        || lower.contains(&hex)
+        || base64_cores(secret.as_bytes()).iter().any(|core| text.contains(core))
 }
 
 /// What a key's base64 looks like wherever it starts within a longer text: three alignments, without

@@ -14,10 +14,10 @@ use super::call::{Answer, Interrupt};
 use super::client::{Gone, Ours};
 use super::estimate::Seen;
 use super::forward::{Dispatch, Outcome};
+use super::headers;
 use super::metered::{Facts, Verdict, millis};
 use super::provider_error;
 use super::sse::{self, SseEvent, SseSplitter};
-use super::headers;
 use crate::error::Failure;
 use crate::ledger::{Authorized, EndAnswer, ExecuteError};
 use crate::providers::openai::{ChatChunk, ChunkKind, StreamError, tokens_received, usage_chunk_with_cost};
@@ -91,7 +91,8 @@ pub(super) async fn relay(
     }
     ours.start_stream(head);
     let (mut meter, mut splitter) = (Meter::default(), SseSplitter::new());
-    let relayed = Relayed { response: &mut response, splitter: &mut splitter, meter: &mut meter, facts: &mut facts };
+    let relayed =
+        Relayed { response: &mut response, splitter: &mut splitter, meter: &mut meter, facts: &mut facts };
     let end = pass_on(dispatch, started, relayed, event.hidden_output, ours).await;
     // Closes the connection to the provider where it is not at its end.
     drop(response);
@@ -108,9 +109,10 @@ pub(super) async fn relay(
     let (ending, last) = match end {
         End::Done(event) => (Ending::Completed, Last::Done(event)),
         End::Error(event) => (Ending::ProviderFailed, Last::Event(event)),
-        End::Broken => {
-            (Ending::ProviderFailed, Last::Failure(Failure::provider_failed(provider, "broke off its answer")))
-        }
+        End::Broken => (
+            Ending::ProviderFailed,
+            Last::Failure(Failure::provider_failed(provider, "broke off its answer")),
+        ),
         End::TooLong => {
             let failure = Failure::provider_failed(provider, "sent more than an answer can be");
             (Ending::ProviderFailed, Last::Failure(failure))

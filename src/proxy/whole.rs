@@ -9,8 +9,8 @@ use nemo_events::CallId;
 use nemo_events::key::Ending;
 use tokio::time::timeout;
 
-use super::client::{Body, Head, Ours};
 use super::call::{Answer, Interrupt};
+use super::client::{Body, Head, Ours};
 use super::estimate::Seen;
 use super::forward::{Dispatch, Outcome, hidden};
 use super::headers;
@@ -101,12 +101,16 @@ pub(super) async fn collect(
         Read::Broken => {
             failed(Ending::ProviderFailed, facts, Failure::provider_failed(provider, "broke off its answer"))
         }
-        Read::TooLong => {
-            failed(Ending::ProviderFailed, facts, Failure::provider_failed(provider, "sent more than an answer can be"))
-        }
-        Read::Whole if encoded => {
-            failed(Ending::ProviderFailed, facts, Failure::provider_failed(provider, "sent an encoded answer"))
-        }
+        Read::TooLong => failed(
+            Ending::ProviderFailed,
+            facts,
+            Failure::provider_failed(provider, "sent more than an answer can be"),
+        ),
+        Read::Whole if encoded => failed(
+            Ending::ProviderFailed,
+            facts,
+            Failure::provider_failed(provider, "sent an encoded answer"),
+        ),
         Read::Whole => metered(dispatch, authorized, body.freeze(), facts),
     }
 }
@@ -151,7 +155,8 @@ fn metered(dispatch: &Dispatch<'_>, authorized: &Authorized, body: Bytes, mut fa
     }
     let Ok(answer) = ChatAnswer::read(&body) else {
         let seen = Seen::Tokens(u64::try_from(body.len()).unwrap_or(u64::MAX));
-        let failure = Failure::provider_failed(&provider.name, "sent an answer that is not a chat completion");
+        let failure =
+            Failure::provider_failed(&provider.name, "sent an answer that is not a chat completion");
         return Outcome::failed(Verdict::Estimated(seen, Ending::ProviderFailed), facts, failure);
     };
     let from_body = answer.id.as_ref().and_then(|id| provider_error::id(id, provider.key.as_ref()));
@@ -159,7 +164,9 @@ fn metered(dispatch: &Dispatch<'_>, authorized: &Authorized, body: Bytes, mut fa
     let ending = if answer.is_error { Ending::ProviderFailed } else { Ending::Completed };
     let verdict = match answer.usage {
         Some(Ok(usage)) => Verdict::Reported(usage, ending),
-        Some(Err(_)) | None => Verdict::Estimated(Seen::Tokens(tokens_received(answer.output_bytes())), ending),
+        Some(Err(_)) | None => {
+            Verdict::Estimated(Seen::Tokens(tokens_received(answer.output_bytes())), ending)
+        }
     };
     if answer.is_error {
         let failure = Failure::provider_failed(&provider.name, "answered with an error under status 200");

@@ -1,7 +1,7 @@
 //! How long a call takes in memory: authorised and settled, decided, folded, and sealed into the chain.
 //! `cargo bench --bench decide`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a benchmark")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use std::time::Instant;
 use nemo_events::key::{BoundBasis, Client, Ending, Evidence, KeyCreated, KeySecret, Labels};
 use nemo_events::limits::{Budget, Endpoint, KeyLimits, WindowKind};
 use nemo_events::price::{PriceCard, Rates};
-use nemo_events::{CallId, Digest, KeyEvent, Nanos, OrgId, RequestId, Sealed, StreamHead, StreamName, Timestamp, Usage};
+use nemo_events::{
+    CallId, Digest, KeyEvent, Nanos, OrgId, RequestId, Sealed, StreamHead, StreamName, Timestamp, Usage,
+};
 use nemo_projections::decide::{Authorize, KeyCommand, PresentedSecret, Priced, Settle};
 use nemo_projections::hold::Ask;
 use nemo_projections::org::Standing;
@@ -28,7 +30,10 @@ fn main() {
     }
     for (name, times) in ["decided and folded", "decided, folded and sealed"].iter().zip(&mut medians) {
         times.sort_by(f64::total_cmp);
-        println!("authorize + settle, {name}: {:.2} µs a call (median of {ROUNDS} × {CALLS})", times[ROUNDS / 2]);
+        println!(
+            "authorize + settle, {name}: {:.2} µs a call (median of {ROUNDS} × {CALLS})",
+            times[ROUNDS / 2]
+        );
     }
 }
 
@@ -52,7 +57,9 @@ impl Bench {
                     version: event.version(),
                     recorded_at: now,
                     data: event.encode().unwrap().into(),
-                    metadata: bytes::Bytes::from_static(b"{\"actor\":{\"kind\":\"system\"},\"node\":\"node-1\"}"),
+                    metadata: bytes::Bytes::from_static(
+                        b"{\"actor\":{\"kind\":\"system\"},\"node\":\"node-1\"}",
+                    ),
                     prev_hash: self.head.hash,
                     hash: Digest::ZERO,
                 };

@@ -9,7 +9,7 @@
     missing_docs,
     reason = "a benchmark"
 )]
-#![allow(dead_code, reason = "shares the tests' scripted provider and uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "shares the tests' scripted provider and uses a part of it")]
 
 #[path = "../it/fake_provider/mod.rs"]
 mod fake_provider;
@@ -55,7 +55,10 @@ async fn main() {
     }
     println!("  fdatasync of 4 KiB on this disk: {:.0} µs", micros(&sync, 50));
     let added = micros(&through_nemo, 50) - micros(&bare, 50);
-    println!("  nemo adds {added:.0} µs, of which beyond two fdatasyncs {:.0} µs", added - 2.0 * micros(&sync, 50));
+    println!(
+        "  nemo adds {added:.0} µs, of which beyond two fdatasyncs {:.0} µs",
+        added - 2.0 * micros(&sync, 50)
+    );
 
     println!("\n{CALLERS} callers, {CALLS} calls, processor time of the server:");
     for (name, server, target) in [("nginx", &nginx, &plain), ("nemo", &nemo, &proxied)] {
@@ -73,9 +76,16 @@ async fn main() {
     println!("\nfirst byte of a paced stream (20 ms a chunk), {STREAMS} streams, median:");
     provider.script(Behaviour::success(20, 20).chunks(3).each_chunk_after(Duration::from_millis(20)));
     let [bare, streamed] = [first_bytes(&direct).await, first_bytes(&proxied).await];
-    println!("  provider alone {:.2} ms, nemo {:.2} ms", micros(&bare, 50) / 1e3, micros(&streamed, 50) / 1e3);
+    println!(
+        "  provider alone {:.2} ms, nemo {:.2} ms",
+        micros(&bare, 50) / 1e3,
+        micros(&streamed, 50) / 1e3
+    );
     let added = (micros(&streamed, 50) - micros(&bare, 50)) / 1e3;
-    println!("  nemo adds {added:.2} ms, of which beyond one fdatasync {:.2} ms", added - micros(&sync, 50) / 1e3);
+    println!(
+        "  nemo adds {added:.2} ms, of which beyond one fdatasync {:.2} ms",
+        added - micros(&sync, 50) / 1e3
+    );
     println!("\nmemory after all of it: nemo {} MiB resident", nemo.resident_kib() / 1024);
 }
 
@@ -241,7 +251,17 @@ async fn nemo_key(nemo: &Server, home: &Path) -> String {
     let master = fs::read_to_string(home.join("data/secrets/master-key")).unwrap();
     let post = |path: &str, body: serde_json::Value| {
         let request = client().post(format!("{}{path}", nemo.url)).bearer_auth(master.trim()).json(&body);
-        async move { request.send().await.unwrap().error_for_status().unwrap().json::<serde_json::Value>().await.unwrap() }
+        async move {
+            request
+                .send()
+                .await
+                .unwrap()
+                .error_for_status()
+                .unwrap()
+                .json::<serde_json::Value>()
+                .await
+                .unwrap()
+        }
     };
     let org = post("/api/orgs", json!({"name": "bench"})).await["org"]["id"].clone();
     let limits = json!({"budgets": [{"window": "month", "limit": "1000000"}]});

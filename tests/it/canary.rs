@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::fake_provider::Behaviour;
-use crate::harness::{Answer, Nemo, Setup};
+use crate::harness::{Answer, Setup};
 
 /// Something that must not be found, in all its guises.
 struct Canary {
@@ -27,7 +27,13 @@ impl Canary {
         let percent: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
         let url: String = secret
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "-_.~".contains(c) { c.to_string() } else { format!("%{:02X}", c as u32) })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "-_.~".contains(c) {
+                    c.to_string()
+                } else {
+                    format!("%{:02X}", c as u32)
+                }
+            })
             .collect();
         let mut guises = vec![
             ("plain", bytes.to_vec()),
@@ -128,7 +134,9 @@ async fn no_secret_and_no_prompt_is_left_anywhere() {
     remember(&mut answers, "a virtual key on a management route", &with_key);
     let second_secret = key.rotate(json!({"overlap_secs": 0})).await;
     remember(&mut answers, "a rotated secret", &key.with_secret(&first_secret).chat(prompt.clone()).await);
-    for path in ["/api/keys", "/api/ledger", "/api/orgs", &key.path(""), &key.path("/events"), &key.path("/calls")] {
+    for path in
+        ["/api/keys", "/api/ledger", "/api/orgs", &key.path(""), &key.path("/events"), &key.path("/calls")]
+    {
         remember(&mut answers, path, &nemo.manage(Method::GET, path, serde_json::Value::Null).await);
     }
     key.tell("revoke", json!({})).await;

@@ -90,7 +90,10 @@ async fn several_choices_are_held_and_billed_together() {
     let answer = key.chat(json!({"n": 3, "max_tokens": 100})).await;
     assert_eq!(answer.cost(), 9 * INPUT + 3 * 7 * OUTPUT);
     let call = key.only_call().await;
-    assert_eq!((&call.authorized["output_limit"], &call.authorized["hold"]["output_tokens"]), (&json!(100), &json!(300)));
+    assert_eq!(
+        (&call.authorized["output_limit"], &call.authorized["hold"]["output_tokens"]),
+        (&json!(100), &json!(300))
+    );
     hold_adds_up(&call);
 }
 
@@ -119,7 +122,10 @@ async fn a_request_without_an_output_limit_gets_one_that_its_headers_name() {
         assert_eq!(answer.header("x-nemo-output-limit"), Some(limit.to_string().as_str()), "{model}");
         assert_eq!(nemo.provider().requests()[index].json()["max_completion_tokens"], limit, "{model}");
         let call = key.ended_calls().await.pop().unwrap();
-        assert_eq!((&call.authorized["output_limit"], &call.authorized["output_limit_set"]), (&json!(limit), &json!(true)));
+        assert_eq!(
+            (&call.authorized["output_limit"], &call.authorized["output_limit_set"]),
+            (&json!(limit), &json!(true))
+        );
     }
 }
 
@@ -132,11 +138,16 @@ async fn a_given_output_limit_is_at_most_what_a_quarter_of_the_rest_pays_for() {
     // A quarter of 0.03 dollars pays for 750, which is too few to be of use.
     let poor = nemo.key(budget("0.03")).await;
     let refused = poor.chat(json!({"max_tokens": null})).await;
-    let message = refused.refused(402, "budget_exceeded").json()["error"]["message"].as_str().unwrap().to_owned();
+    let message =
+        refused.refused(402, "budget_exceeded").json()["error"]["message"].as_str().unwrap().to_owned();
     let fits = message.split_once("An output limit of ").unwrap().1.split_once(' ').unwrap().0.to_owned();
     let fits: u64 = fits.parse().unwrap();
     poor.chat(json!({"max_tokens": fits})).await.ok();
-    nemo.key(budget("0.03")).await.chat(json!({"max_tokens": fits + 1})).await.refused(402, "budget_exceeded");
+    nemo.key(budget("0.03"))
+        .await
+        .chat(json!({"max_tokens": fits + 1}))
+        .await
+        .refused(402, "budget_exceeded");
 }
 
 #[tokio::test]
@@ -171,7 +182,10 @@ async fn bytes_that_need_no_change_reach_the_provider_as_they_were_sent() {
     assert_eq!(sent.replace(tier, ""), spaced);
     assert!(sent.contains(tier), "{sent}");
     let call = key.only_call().await;
-    assert_eq!((&call.authorized["model"], &call.authorized["provider_model"]), (&json!("gpt-house"), &json!("gpt-test")));
+    assert_eq!(
+        (&call.authorized["model"], &call.authorized["provider_model"]),
+        (&json!("gpt-house"), &json!("gpt-test"))
+    );
     assert_eq!(call.charged(), key.provider_bill());
 }
 
@@ -197,12 +211,22 @@ async fn the_provider_sees_its_own_key_and_no_header_of_the_caller() {
     crate::harness::Answer::of(request).await.ok();
     let seen = nemo.provider().requests().remove(0);
     let names: BTreeSet<String> = seen.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    let allowed =
-        ["accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent"];
+    let allowed = [
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+    ];
     assert_eq!(names, allowed.map(str::to_owned).into());
     assert_eq!(names.len(), seen.headers.len(), "each once: {:?}", seen.headers);
     assert_eq!(seen.bearer(), Some(nemo.provider().key().as_str()));
-    assert_eq!((seen.header("accept-encoding"), seen.header("content-type")), (Some("identity"), Some("application/json")));
+    assert_eq!(
+        (seen.header("accept-encoding"), seen.header("content-type")),
+        (Some("identity"), Some("application/json"))
+    );
     assert!(seen.header("user-agent").unwrap().starts_with("nemo/"));
     assert!(!seen.mentions(&key.secret()) && !seen.mentions("canary"), "{:?}", seen.headers);
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/v1/chat/completions"));
@@ -231,7 +255,9 @@ async fn the_caller_sees_no_header_of_the_provider() {
 async fn a_body_that_came_in_pieces_is_the_same_body() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
-    for behaviour in [Behaviour::success(9, 7).body_chunked(), Behaviour::success(9, 7).body_chunked().split_every(3)] {
+    for behaviour in
+        [Behaviour::success(9, 7).body_chunked(), Behaviour::success(9, 7).body_chunked().split_every(3)]
+    {
         nemo.provider().script(behaviour.multibyte());
         let answer = key.chat(json!({})).await;
         assert_eq!(answer.ok()["usage"]["completion_tokens"], 7);
@@ -246,7 +272,10 @@ async fn a_model_can_be_asked_for_at_its_provider() {
     key.chat(json!({"model": "fake/gpt-test"})).await.ok();
     assert_eq!(nemo.provider().requests()[0].json()["model"], "gpt-test");
     let call = key.only_call().await;
-    assert_eq!((&call.authorized["model"], &call.authorized["provider_model"]), (&json!("fake/gpt-test"), &json!("gpt-test")));
+    assert_eq!(
+        (&call.authorized["model"], &call.authorized["provider_model"]),
+        (&json!("fake/gpt-test"), &json!("gpt-test"))
+    );
 }
 
 #[tokio::test]
@@ -285,16 +314,63 @@ async fn the_tokenizer_is_asked_where_only_the_bound_by_bytes_stands_in_the_way(
 }
 
 #[tokio::test]
+async fn input_is_never_held_above_the_context_window() {
+    let nemo = Nemo::start().await;
+    nemo.provider().script(Behaviour::success(9, 7));
+    let key = nemo.rich_key().await;
+    // As many tokens as there are bytes would be a million; the model takes 128,000 at most.
+    let long = json!([{"role": "user", "content": "x".repeat(1_000_000)}]);
+    assert_eq!(key.chat(json!({"messages": long})).await.cost(), 92_500);
+    // What an image is in tokens does not follow from its bytes.
+    let image = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/x.png"}}]}]);
+    assert_eq!(key.chat(json!({"messages": image})).await.cost(), 92_500);
+    let calls = key.books_balance().await;
+    for (call, basis) in calls.iter().zip(["bytes", "context_window"]) {
+        let hold = &call.authorized["hold"];
+        assert_eq!((&hold["input_tokens"], &hold["basis"]), (&json!(128_000), &json!(basis)));
+        hold_adds_up(call);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_clamps_gets_the_output_limit_that_its_budget_pays_for() {
+    let nemo = Nemo::start().await;
+    let key =
+        nemo.key(json!({"budgets": [{"window": "total", "limit": "0.005"}], "when_short": "clamp"})).await;
+    let answer = key.chat(json!({})).await;
+    answer.ok();
+    let call = key.only_call().await;
+    let limit = call.authorized["output_limit"].as_i64().unwrap();
+    assert_eq!(answer.header("x-nemo-output-limit"), Some(limit.to_string().as_str()));
+    assert_eq!(nemo.provider().requests()[0].json()["max_tokens"], limit, "under the caller's name");
+    assert_eq!(call.authorized["output_limit_set"], true);
+    // One token more would not have fitted.
+    assert!(call.hold() <= 5_000_000 && call.hold() + OUTPUT > 5_000_000, "{call:?}");
+    hold_adds_up(&call);
+}
+
+#[tokio::test]
 async fn the_models_that_a_key_may_call_are_listed() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
     let ids = |list: &Value| -> Vec<String> {
-        list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+        list["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|model| model["id"].as_str().unwrap().to_owned())
+            .collect()
     };
     let list = key.get("/v1/models").await.ok();
-    assert_eq!((&list["object"], ids(&list)), (&json!("list"), vec!["gpt-house".into(), "gpt-test".into(), "gpt-think".into()]));
+    assert_eq!(
+        (&list["object"], ids(&list)),
+        (&json!("list"), vec!["gpt-house".into(), "gpt-test".into(), "gpt-think".into()])
+    );
     let model = key.get("/v1/models/gpt-test").await.ok();
-    assert_eq!((&model["id"], &model["object"], &model["owned_by"]), (&json!("gpt-test"), &json!("model"), &json!("fake")));
+    assert_eq!(
+        (&model["id"], &model["object"], &model["owned_by"]),
+        (&json!("gpt-test"), &json!("model"), &json!("fake"))
+    );
     key.get("/v1/models/gpt-unheard-of").await.refused(404, "model_not_found");
 
     let narrow = nemo.key(json!({"unlimited": true, "models": ["*-think"]})).await;
@@ -314,7 +390,10 @@ async fn a_key_s_holder_sees_its_limits_and_what_is_left_of_them() {
     assert_eq!((told["id"].as_str(), &told["name"]), (Some(key.id()), &json!("test")));
     let month = &told["budgets"][0];
     assert_eq!((&month["window"], &month["limit"]), (&json!("month"), &json!("5")));
-    assert_eq!((&month["spent"], &month["held"], &month["free"]), (&json!("0.0000925"), &json!("0"), &json!("4.9999075")));
+    assert_eq!(
+        (&month["spent"], &month["held"], &month["free"]),
+        (&json!("0.0000925"), &json!("0"), &json!("4.9999075"))
+    );
     assert_eq!(told["requests_per_minute"]["limit"], 10);
     assert_eq!((&told["concurrent_calls"], &told["open_calls"]), (&json!(3), &json!(0)));
     assert_eq!(told["unlimited"], false);

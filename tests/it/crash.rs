@@ -29,7 +29,7 @@ async fn no_promise_is_broken_by_kills_at_any_place() {
     let mut kills: BTreeMap<Kill, usize> = BTreeMap::new();
     for series in running {
         let (killed, ledger) = series.await.expect("the series holds");
-        println!("{ledger:?}");
+        println!("      {ledger}");
         killed.into_iter().for_each(|(kill, times)| *kills.entry(kill).or_default() += times);
     }
     for (kill, times) in &kills {

@@ -18,7 +18,8 @@ fn shim() -> &'static Path {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("faulty_disk.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/disk/faulty_disk.c");
-        let status = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).status();
+        let status =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).status();
         assert!(status.unwrap().success(), "the shim does not compile");
         (folder, library)
     });

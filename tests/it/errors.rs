@@ -39,7 +39,12 @@ fn told(answer: &Answer, status: u16, code: &str) -> Value {
     let row = DOCUMENTED.get(code).unwrap_or_else(|| panic!("`{code}` is not in errors.md"));
     assert!(row.contains(&status.to_string()), "{status} is not what errors.md says: {row}");
     let temporary = answer.header("retry-after").is_some();
-    assert_ne!(temporary, answer.forbids_retry(), "either it says when to try again or not to: {:?}", answer.headers);
+    assert_ne!(
+        temporary,
+        answer.forbids_retry(),
+        "either it says when to try again or not to: {:?}",
+        answer.headers
+    );
     assert!(!answer.text().contains("k-nemo-1"), "no key is repeated: {body}");
     body
 }
@@ -170,7 +175,9 @@ async fn an_address_behind_a_trusted_proxy_is_the_client_s() {
     let nemo = Setup::default().server("trusted_proxies = [\"127.0.0.1\"]").start().await;
     let key = nemo.key(json!({"unlimited": true, "addresses": ["203.0.113.0/24"]})).await;
     let from = |address: &str| {
-        send(key.request(key.body(json!({})).to_string().into()).header("x-forwarded-for", address.to_owned()))
+        send(
+            key.request(key.body(json!({})).to_string().into()).header("x-forwarded-for", address.to_owned()),
+        )
     };
     told(&from("198.51.100.7").await, 403, "address_not_allowed");
     from("203.0.113.9").await.ok();
@@ -237,7 +244,11 @@ async fn requests_that_are_not_understood_are_refused_by_field() {
     let key = nemo.rich_key().await;
     let cases = [
         (json!({"top_a": 1}), "unknown_field", "top_a"),
-        (json!({"messages": [{"role": "user", "content": "x", "images": []}]}), "unknown_field", "messages[].images"),
+        (
+            json!({"messages": [{"role": "user", "content": "x", "images": []}]}),
+            "unknown_field",
+            "messages[].images",
+        ),
         (json!({"web_search_options": {}}), "request_not_priceable", "web_search_options"),
         (json!({"service_tier": "priority"}), "request_not_priceable", "service_tier"),
         (json!({"background": true}), "request_not_priceable", "background"),
@@ -276,7 +287,8 @@ async fn bodies_that_can_be_read_in_two_ways_are_refused() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
     let messages = r#""messages":[{"role":"user","content":"x"}]"#;
-    for body in ["", "null", "[]", "\"x\"", "{", "{}x", "{'a':1}", "{\"model\":\"gpt-test\",}", "\u{feff}{}"] {
+    for body in ["", "null", "[]", "\"x\"", "{", "{}x", "{'a':1}", "{\"model\":\"gpt-test\",}", "\u{feff}{}"]
+    {
         told(&key.post(body).await, 400, "invalid_request");
     }
     let twice = [
@@ -304,10 +316,15 @@ async fn a_body_that_is_too_large_is_refused() {
     let large = json!({"messages": [{"role": "user", "content": "x".repeat(4000)}]});
     told(&key.chat(large.clone()).await, 413, "request_too_large");
     // Without a length in advance, too.
-    let parts: Vec<Result<String, std::io::Error>> = vec![Ok("{\"a\":\"".to_owned()), Ok("x".repeat(4000)), Ok("\"}".to_owned())];
+    let parts: Vec<Result<String, std::io::Error>> =
+        vec![Ok("{\"a\":\"".to_owned()), Ok("x".repeat(4000)), Ok("\"}".to_owned())];
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(parts));
     let request = nemo.http().post(nemo.url("/v1/chat/completions")).bearer_auth(key.secret());
-    told(&send(request.header("content-type", "application/json").body(body)).await, 413, "request_too_large");
+    told(
+        &send(request.header("content-type", "application/json").body(body)).await,
+        413,
+        "request_too_large",
+    );
     let org = json!({"name": "x".repeat(70_000)});
     told(&nemo.manage(Method::POST, "/api/orgs", org).await, 413, "request_too_large");
     cost_nothing(&nemo, &[&key]).await;
@@ -326,10 +343,14 @@ async fn every_path_and_method_that_is_not_there_says_so_in_its_dialect() {
         let answer = ask(Method::GET, path).await;
         assert!(told(&answer, 404, "not_found")["detail"].is_string(), "{path}");
     }
-    for (method, path) in [(Method::GET, "/v1/chat/completions"), (Method::POST, "/v1/models"), (Method::DELETE, "/v1/key")] {
+    for (method, path) in
+        [(Method::GET, "/v1/chat/completions"), (Method::POST, "/v1/models"), (Method::DELETE, "/v1/key")]
+    {
         assert!(told(&ask(method, path).await, 405, "method_not_allowed")["error"].is_object(), "{path}");
     }
-    for (method, path) in [(Method::PUT, "/api/orgs"), (Method::POST, "/healthz"), (Method::PATCH, "/api/keys/x")] {
+    for (method, path) in
+        [(Method::PUT, "/api/orgs"), (Method::POST, "/healthz"), (Method::PATCH, "/api/keys/x")]
+    {
         assert!(told(&ask(method, path).await, 405, "method_not_allowed")["detail"].is_string(), "{path}");
     }
     let anthropic = ask(Method::GET, "/v1/messages/nothing").await;
@@ -372,7 +393,8 @@ async fn every_reply_has_an_id_of_its_own() {
 async fn only_the_master_key_manages_and_never_from_a_browser() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
-    let paths = ["/api/orgs", "/api/keys", "/api/ledger", &key.path(""), &key.path("/events"), &key.path("/calls")];
+    let paths =
+        ["/api/orgs", "/api/keys", "/api/ledger", &key.path(""), &key.path("/events"), &key.path("/calls")];
     for path in paths {
         let ask = || nemo.http().get(nemo.url(path));
         told(&send(ask()).await, 401, "missing_api_key");
@@ -385,7 +407,11 @@ async fn only_the_master_key_manages_and_never_from_a_browser() {
             ("sec-fetch-site", "same-origin"),
             ("sec-fetch-dest", "empty"),
         ] {
-            told(&send(ask().bearer_auth(nemo.master_key()).header(name, value)).await, 403, "browser_not_allowed");
+            told(
+                &send(ask().bearer_auth(nemo.master_key()).header(name, value)).await,
+                403,
+                "browser_not_allowed",
+            );
         }
         send(ask().bearer_auth(nemo.master_key()).header("sec-fetch-mode", "cors")).await.ok();
     }
@@ -411,13 +437,21 @@ async fn managers_are_told_what_is_not_there_and_what_is_not_understood() {
         told(&nemo.manage(get.clone(), &format!("/api/keys/{id}"), Value::Null).await, 404, "key_not_found");
     }
     for what in ["block", "unblock", "revoke", "rotate"] {
-        told(&nemo.manage(post.clone(), &format!("/api/keys/{nobody}/{what}"), json!({})).await, 404, "key_not_found");
+        told(
+            &nemo.manage(post.clone(), &format!("/api/keys/{nobody}/{what}"), json!({})).await,
+            404,
+            "key_not_found",
+        );
     }
     let no_org = "00000000-0000-7000-8000-000000000000";
     told(&nemo.manage(get.clone(), &format!("/api/orgs/{no_org}"), Value::Null).await, 404, "org_not_found");
     let wish = json!({"org": no_org, "name": "x", "limits": {"unlimited": true}});
     told(&nemo.manage(post.clone(), "/api/keys", wish).await, 404, "org_not_found");
-    told(&nemo.manage(post.clone(), &key.path("/retire-secret"), json!({"version": 7})).await, 404, "secret_not_found");
+    told(
+        &nemo.manage(post.clone(), &key.path("/retire-secret"), json!({"version": 7})).await,
+        404,
+        "secret_not_found",
+    );
 
     let org = nemo.org().await.to_owned();
     let create = |limits: Value| {
@@ -425,11 +459,20 @@ async fn managers_are_told_what_is_not_there_and_what_is_not_understood() {
         nemo.manage(Method::POST, "/api/keys", wish)
     };
     told(&create(json!({})).await, 400, "invalid_request");
-    told(&create(json!({"unlimited": true, "budgets": [{"window": "day", "limit": "1"}]})).await, 400, "invalid_request");
+    told(
+        &create(json!({"unlimited": true, "budgets": [{"window": "day", "limit": "1"}]})).await,
+        400,
+        "invalid_request",
+    );
     told(&create(json!({"budgets": [{"window": "day", "limit": 1}]})).await, 400, "invalid_request");
     told(&create(json!({"budgets": [{"window": "year", "limit": "1"}]})).await, 400, "invalid_request");
     about(&create(json!({"budgetz": []})).await, 400, "invalid_request", "budgetz");
-    about(&nemo.manage(post.clone(), "/api/orgs", json!({"nmae": "x"})).await, 400, "invalid_request", "nmae");
+    about(
+        &nemo.manage(post.clone(), "/api/orgs", json!({"nmae": "x"})).await,
+        400,
+        "invalid_request",
+        "nmae",
+    );
     let list = nemo.manage(get.clone(), "/api/keys?lmit=1", Value::Null).await;
     about(&list, 400, "invalid_request", "lmit");
 
@@ -449,7 +492,10 @@ async fn refusals_are_counted_in_the_key_s_stream() {
     key.chat(json!({})).await.ok();
     assert_eq!(key.history().await, ["KeyCreated", "CallsRefused", "CallAuthorized", "CallSettled"]);
     let counted = key.events().await.remove(1);
-    assert_eq!(counted.data()["refusals"], json!([{"code": "model_not_allowed", "address": "127.0.0.1", "count": 3}]));
+    assert_eq!(
+        counted.data()["refusals"],
+        json!([{"code": "model_not_allowed", "address": "127.0.0.1", "count": 3}])
+    );
 }
 
 /// Every file of Rust under a directory.
@@ -469,7 +515,8 @@ fn codes_in(source: &str) -> BTreeSet<String> {
     let behind_status = source.split("StatusCode::").skip(1).filter_map(|rest| Some(rest.split_once(',')?.1));
     let named = [" code: ", "try_again("].into_iter().flat_map(|mark| source.split(mark).skip(1));
     let literal = |rest: &str| Some(rest.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
-    let is_code = |text: &String| text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_code =
+        |text: &String| text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     behind_status.chain(named).filter_map(literal).filter(is_code).collect()
 }
 

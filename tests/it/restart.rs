@@ -11,7 +11,8 @@ use crate::harness::{Answer, INPUT, Nemo, OUTPUT, Setup, until};
 /// Asks it to stop, and waits until it says that it does.
 async fn stop_and_wait_until_it_shows(nemo: &Nemo) {
     nemo.signal(Signal::TERM);
-    let stopping = || async { (Answer::of(nemo.http().get(nemo.url("/readyz"))).await.status == 503).then_some(()) };
+    let stopping =
+        || async { (Answer::of(nemo.http().get(nemo.url("/readyz"))).await.status == 503).then_some(()) };
     until("it is not ready any more", stopping).await;
 }
 
@@ -48,6 +49,52 @@ async fn everything_acknowledged_is_there_after_a_crash() {
     assert_eq!(key.charged().await, 5 * 92_500);
     key.chat(json!({})).await.ok();
     assert_eq!(key.books_balance().await.len(), 6);
+}
+
+#[tokio::test]
+async fn limits_and_states_outlive_a_crash() {
+    let nemo = Nemo::start().await;
+    let rated = nemo.key(json!({"unlimited": true, "requests_per_minute": 1})).await;
+    let spent = nemo.key(json!({"budgets": [{"window": "day", "limit": "0.011"}]})).await;
+    let blocked = nemo.rich_key().await;
+    let org = nemo.new_org("unpaid").await;
+    let suspended = nemo.key_in(&org, json!({"unlimited": true})).await;
+    nemo.provider().script(Behaviour::success(9, 1000));
+    rated.chat(json!({})).await.ok();
+    spent.chat(json!({})).await.ok();
+    blocked.tell("block", json!({})).await;
+    nemo.tell(&format!("/api/orgs/{org}/suspend"), json!({})).await;
+    nemo.kill9().await;
+    nemo.restart().await;
+    rated.chat(json!({})).await.refused(429, "rate_limit_exceeded");
+    spent.chat(json!({})).await.refused(402, "budget_exceeded");
+    blocked.chat(json!({})).await.refused(403, "key_blocked");
+    suspended.chat(json!({})).await.refused(403, "org_suspended");
+    blocked.tell("unblock", json!({})).await;
+    nemo.tell(&format!("/api/orgs/{org}/resume"), json!({})).await;
+    blocked.chat(json!({})).await.ok();
+    suspended.chat(json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn lists_come_back_when_their_database_is_gone() {
+    let nemo = Nemo::start().await;
+    let key = nemo.rich_key().await;
+    key.chat(json!({})).await.ok();
+    nemo.terminate().await;
+    for file in std::fs::read_dir(nemo.data()).unwrap() {
+        let path = file.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("read-model.sqlite") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    nemo.restart().await;
+    key.chat(json!({})).await.ok();
+    let position = nemo.ask("/api/ledger").await["position"].clone();
+    let listed = nemo.ask(&format!("/api/keys?min_position={position}")).await;
+    assert_eq!(listed["keys"][0]["id"].as_str(), Some(key.id()));
+    let calls = nemo.ask(&key.path(&format!("/calls?min_position={position}"))).await;
+    assert_eq!(calls["calls"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -156,7 +203,11 @@ async fn a_second_process_in_the_same_directory_is_refused() {
     let second = nemo.second_refused().await;
     assert_eq!(second.status.code().map(|code| code != 0), Some(true));
     let data = nemo.data();
-    assert!(second.stderr.contains(data.to_str().unwrap()) && second.stderr.contains("in use"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains(data.to_str().unwrap()) && second.stderr.contains("in use"),
+        "{}",
+        second.stderr
+    );
     key.chat(json!({})).await.ok();
     nemo.kill9().await;
     nemo.restart().await;

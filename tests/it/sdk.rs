@@ -55,7 +55,8 @@ async fn both_clients_work_unchanged_streaming_and_not() {
         nemo.provider().script(Behaviour::success(9, 7));
         let key = capped(&nemo).await;
         let asks_usage = json!({"stream_options": {"include_usage": true}});
-        let cases = vec![case(&key, false, json!({})), case(&key, true, json!({})), case(&key, true, asks_usage)];
+        let cases =
+            vec![case(&key, false, json!({})), case(&key, true, json!({})), case(&key, true, asks_usage)];
         let seen = seen(client, &nemo, cases).await;
         let content: Vec<_> = seen.iter().map(|s| s["content"].as_str().unwrap()).collect();
         assert!(!content[0].is_empty() && content.iter().all(|c| *c == content[0]), "{name}: {content:?}");
@@ -94,7 +95,8 @@ async fn refusals(nemo: &Nemo) -> (Vec<Value>, Vec<Expected>) {
     let budget = json!({"budgets": [{"window": "total", "limit": "1"}]});
     let plain = nemo.key(budget.clone()).await;
     let poor = nemo.key(json!({"budgets": [{"window": "day", "limit": "0.0001"}]})).await;
-    let scoped = nemo.key(json!({"unlimited": true, "models": ["gpt-house"], "addresses": ["10.0.0.0/8"]})).await;
+    let scoped =
+        nemo.key(json!({"unlimited": true, "models": ["gpt-house"], "addresses": ["10.0.0.0/8"]})).await;
     let narrow = nemo.key(json!({"unlimited": true, "models": ["gpt-house"]})).await;
     let slow = nemo.key(json!({"unlimited": true, "tokens_per_minute": 10})).await;
     let (blocked, revoked) = (nemo.key(budget.clone()).await, nemo.key(budget).await);
@@ -116,8 +118,14 @@ async fn refusals(nemo: &Nemo) -> (Vec<Value>, Vec<Expected>) {
             case(&plain, false, json!({"model": "nobody-serves-this"})),
             Expected("NotFoundError", "NotFoundError", 404, "model_not_found", 1),
         ),
-        (case(&plain, false, json!({"model": "gpt-unpriced"})), Expected(bad, bad, 400, "model_not_priced", 1)),
-        (case(&plain, false, json!({"max_tokens": 1_000_000})), Expected(bad, bad, 400, "output_limit_too_high", 1)),
+        (
+            case(&plain, false, json!({"model": "gpt-unpriced"})),
+            Expected(bad, bad, 400, "model_not_priced", 1),
+        ),
+        (
+            case(&plain, false, json!({"max_tokens": 1_000_000})),
+            Expected(bad, bad, 400, "output_limit_too_high", 1),
+        ),
         (
             case(&plain, false, json!({"prediction": {"type": "content", "content": "x"}})),
             Expected(bad, bad, 400, "request_not_priceable", 1),
@@ -153,7 +161,8 @@ async fn what_may_have_been_billed_is_not_tried_again() {
             Behaviour::breaking(At::Read, How::Reset),
             Behaviour::success(9, 7).breaks(At::Chunk(2), How::Close),
         ]);
-        let cases = vec![case(&key, false, json!({})), case(&key, false, json!({})), case(&key, true, json!({}))];
+        let cases =
+            vec![case(&key, false, json!({})), case(&key, false, json!({})), case(&key, true, json!({}))];
         let seen = seen(client, &nemo, cases).await;
         let codes: Vec<_> = seen.iter().map(|s| s["code"].as_str().unwrap_or("-")).collect();
         assert_eq!(codes, ["provider_timeout", "provider_failed", "provider_failed"], "{name}: {seen:?}");

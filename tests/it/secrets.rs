@@ -68,7 +68,11 @@ async fn a_ledger_with_another_secret_under_a_known_name_is_not_started() {
         let (before, after) = text.split_once(member).unwrap();
         std::fs::write(&path, format!("{before}{member}{}{}", "0".repeat(64), &after[64..])).unwrap();
         let refused = nemo.try_restart().await.expect_err("it starts with other secrets");
-        assert!(refused.stderr.contains("is not the one that this ledger was written with"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("is not the one that this ledger was written with"),
+            "{}",
+            refused.stderr
+        );
         std::fs::write(&path, text).unwrap();
     }
     nemo.restart().await;
@@ -80,7 +84,8 @@ async fn a_ledger_with_the_secrets_of_another_is_not_started() {
     nemo.rich_key().await;
     nemo.terminate().await;
     other.terminate().await;
-    std::fs::copy(other.data().join("secrets/peppers.toml"), nemo.data().join("secrets/peppers.toml")).unwrap();
+    std::fs::copy(other.data().join("secrets/peppers.toml"), nemo.data().join("secrets/peppers.toml"))
+        .unwrap();
     let refused = nemo.try_restart().await.expect_err("it starts with another pepper");
     assert!(refused.stderr.contains("pepper"), "{}", refused.stderr);
 }
@@ -122,7 +127,8 @@ async fn a_replaced_secret_works_until_its_overlap_ends() {
     assert_ne!(key.secret(), old.secret());
     old.chat(json!({})).await.ok();
     key.chat(json!({})).await.ok();
-    let versions: Vec<Value> = key.ended_calls().await.iter().map(|call| call.authorized["secret_version"].clone()).collect();
+    let versions: Vec<Value> =
+        key.ended_calls().await.iter().map(|call| call.authorized["secret_version"].clone()).collect();
     assert_eq!(versions, [json!(1), json!(2)], "each call says which secret made it");
 
     key.tell("retire-secret", json!({"version": 1})).await;

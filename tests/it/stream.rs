@@ -91,7 +91,8 @@ async fn usage_is_always_asked_of_the_provider_and_other_stream_options_are_kept
         let tail = key.stream(more.clone()).await.rest().await;
         assert!(!tail.text().contains("\"usage\":{"), "{more}: {}", tail.text());
     }
-    let seen: Vec<Value> = nemo.provider().requests().iter().map(|seen| seen.json()["stream_options"].clone()).collect();
+    let seen: Vec<Value> =
+        nemo.provider().requests().iter().map(|seen| seen.json()["stream_options"].clone()).collect();
     let expected = [
         json!({"include_usage": true}),
         json!({"include_usage": true}),
@@ -116,7 +117,8 @@ async fn a_stream_s_head_names_the_call_and_what_is_left() {
     for theirs in ["set-cookie", "openai-organization", "openai-version"] {
         assert_eq!(stream.header(theirs), None);
     }
-    let (call, left) = (stream.header("x-nemo-call-id").unwrap().to_owned(), stream.header("x-nemo-budget-remaining"));
+    let (call, left) =
+        (stream.header("x-nemo-call-id").unwrap().to_owned(), stream.header("x-nemo-budget-remaining"));
     let left = crate::harness::nanos(&left.unwrap().into());
     assert!(stream.rest().await.is_done());
     let told = key.only_call().await;

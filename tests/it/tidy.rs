@@ -53,7 +53,9 @@ fn the_pure_crates_ask_no_clock_and_no_chance() {
 
 #[test]
 fn no_money_is_counted_in_floating_point() {
-    for folder in ["events/src", "projections/src", "projections/read-model/src", "src/ledger", "src/catalogue"] {
+    for folder in
+        ["events/src", "projections/src", "projections/read-model/src", "src/ledger", "src/catalogue"]
+    {
         let floats = lines_with(folder, &["f64", "f32"]);
         let floats: Vec<_> = floats.iter().filter(|line| !line.contains("jitter")).collect();
         assert!(floats.is_empty(), "{floats:#?}");

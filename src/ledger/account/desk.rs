@@ -190,7 +190,8 @@ impl<F: Fold> Desk<F> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let damaged = |error: &dyn std::fmt::Display| ExecuteError::Damaged(format!("{}: {error}", scribe.stream));
+        let damaged =
+            |error: &dyn std::fmt::Display| ExecuteError::Damaged(format!("{}: {error}", scribe.stream));
         let metadata = scribe.metadata(context).map_err(|e| damaged(&e))?;
         let mut sealed = Vec::with_capacity(events.len());
         for event in events {

@@ -135,7 +135,11 @@ impl<F: Fold> Account<F> {
     }
 
     /// Looks for a batch of unknown outcome. `None`: it is not there, and may be sent again.
-    async fn look_until_known(&self, batch: &[Sealed], backoff: &mut Backoff) -> Option<Result<Durable, Failure>> {
+    async fn look_until_known(
+        &self,
+        batch: &[Sealed],
+        backoff: &mut Backoff,
+    ) -> Option<Result<Durable, Failure>> {
         loop {
             backoff.wait().await;
             self.desk().drop_unwanted();
@@ -150,7 +154,8 @@ impl<F: Fold> Account<F> {
 
     async fn look_for(&self, batch: &[Sealed]) -> Look {
         let Some((first, last)) = batch.first().zip(batch.last()) else { return Look::Superseded };
-        let read = self.core.store.read_stream(&self.stream, first.revision, Direction::Forwards, batch.len()).await;
+        let read =
+            self.core.store.read_stream(&self.stream, first.revision, Direction::Forwards, batch.len()).await;
         let found = match read {
             Ok(found) => found,
             Err(ReadError::Unavailable(why)) => return Look::Unreadable(why),

@@ -55,7 +55,10 @@ async fn an_account_that_was_evicted_and_read_again_is_the_same_as_before() {
     assert!(node.ledger.key_in_memory(key_id(1)).is_none());
     let account = node.account(key_id(1)).await;
     let after = state(&account);
-    assert_eq!((after.key, after.attribution, account.revision()), (before.key, before.attribution, revision));
+    assert_eq!(
+        (after.key, after.attribution, account.revision()),
+        (before.key, before.attribution, revision)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -34,7 +34,10 @@ async fn while_an_append_waits_nothing_that_rests_on_it_is_answered_and_then_all
     let asked: [(&str, tokio::task::JoinHandle<()>); 7] = [
         ("fits", then(fits, |r| assert!(r.is_ok()), tell("fits"))),
         ("fits too", then(fits_too, |r| assert!(r.is_ok()), tell("fits too"))),
-        ("held", then(held, |r| assert!(is_refused(r, |x| matches!(x, Refusal::BudgetHeld(_)))), tell("held"))),
+        (
+            "held",
+            then(held, |r| assert!(is_refused(r, |x| matches!(x, Refusal::BudgetHeld(_)))), tell("held")),
+        ),
         ("look", then(look, |r| assert_eq!(r.unwrap().open, 2), tell("look"))),
         ("revoked", then(revoked, |r| assert!(r.is_ok()), tell("revoked"))),
         ("again", then(again, |r| assert!(r.is_ok()), tell("again"))),

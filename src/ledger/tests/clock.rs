@@ -75,5 +75,8 @@ async fn another_nodes_clock_that_runs_ahead_is_found_out_at_the_conflict() {
     ours.store.release_appends();
     assert!(matches!(answer(asking).await, Err(ExecuteError::ClockBehind(6_000))));
     assert!(settles.await.unwrap().is_ok());
-    assert_eq!(ours.history(account.id()).await.types_after_creation(), ["CallAuthorized", "CallAuthorized", "CallSettled"]);
+    assert_eq!(
+        ours.history(account.id()).await.types_after_creation(),
+        ["CallAuthorized", "CallAuthorized", "CallSettled"]
+    );
 }

@@ -94,10 +94,10 @@ async fn already_revoked_is_not_said_of_a_revocation_that_was_lost() {
 async fn an_end_survives_a_conflict_and_its_call_ends_once() {
     let (ours, account, theirs, their_account) = two_nodes(100).await;
     let authorized = answer(ours.asks(&account, call(1)).await).await.unwrap();
-    assert!(matches!(
-        answer(theirs.asks(&their_account, call(1)).await).await,
-        Err(ExecuteError::Unavailable(_))
-    ), "a call id is good for one call, also on a node that has not heard of it");
+    assert!(
+        matches!(answer(theirs.asks(&their_account, call(1)).await).await, Err(ExecuteError::Unavailable(_))),
+        "a call id is good for one call, also on a node that has not heard of it"
+    );
     answer(theirs.asks(&their_account, call(100)).await).await.unwrap();
     let end = authorized.settle(settle(call_id(1))).await.unwrap();
     assert_eq!(end.charged.as_nanos(), COST);

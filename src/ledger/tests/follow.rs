@@ -97,7 +97,9 @@ async fn a_follower_that_cannot_go_on_ends_the_following() {
     node.key(unlimited()).await;
     let (sender, mut order) = mpsc::unbounded_channel();
     let notes = Notes { position: None, taken: sender, fails_at: 0 };
-    tokio::time::timeout(Duration::from_secs(30), Arc::clone(&node.ledger).follow(notes)).await.expect("it ends");
+    tokio::time::timeout(Duration::from_secs(30), Arc::clone(&node.ledger).follow(notes))
+        .await
+        .expect("it ends");
     assert!(order.recv().await.is_none());
 }
 

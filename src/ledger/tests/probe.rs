@@ -182,7 +182,11 @@ impl EventStore for Probe {
         self.begin().await;
         let outcome = {
             let mut script = self.script.lock().unwrap();
-            if script.always_away { Outcome::Away } else { script.outcomes.pop_front().unwrap_or(Outcome::Passes) }
+            if script.always_away {
+                Outcome::Away
+            } else {
+                script.outcomes.pop_front().unwrap_or(Outcome::Passes)
+            }
         };
         match outcome {
             Outcome::Passes => self.memory.append(expected, events).await,
@@ -218,11 +222,15 @@ impl EventStore for Probe {
         match reading {
             None => {}
             Some(Reading::Away) => page = Err(ReadError::Unavailable(away())),
-            Some(Reading::Damaged) => page = Err(ReadError::Damaged { place: stream.to_string(), what: away() }),
-            Some(Reading::Behind) => page = page.map(|mut page| {
-                page.pop();
-                page
-            }),
+            Some(Reading::Damaged) => {
+                page = Err(ReadError::Damaged { place: stream.to_string(), what: away() })
+            }
+            Some(Reading::Behind) => {
+                page = page.map(|mut page| {
+                    page.pop();
+                    page
+                })
+            }
         }
         pass(&self.reads).await;
         page

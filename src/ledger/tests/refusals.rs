@@ -175,7 +175,9 @@ async fn strangers_are_written_to_the_gateways_stream() {
     let written = strangers(&node).await;
     assert_eq!(written.len(), 1);
     assert_eq!(written[0].iter().map(|count| count.count).sum::<u64>(), 4);
-    assert!(written[0].iter().any(|c| c.code == "missing_api_key" && c.address.as_deref() == Some("unknown")));
+    assert!(
+        written[0].iter().any(|c| c.code == "missing_api_key" && c.address.as_deref() == Some("unknown"))
+    );
 }
 
 #[tokio::test]

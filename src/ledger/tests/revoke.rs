@@ -41,7 +41,9 @@ async fn calls_that_race_with_two_revocations_are_refused_or_cut() {
         let calls: Vec<_> = (0..64).map(|n| tokio::spawn(runs(Arc::clone(&node), n))).collect();
         let revoke = || {
             let ledger = Arc::clone(&node.ledger);
-            tokio::spawn(async move { ledger.revoke_key(key_id(1), revoke(), Context::system()).await.map(|_| ()) })
+            tokio::spawn(async move {
+                ledger.revoke_key(key_id(1), revoke(), Context::system()).await.map(|_| ())
+            })
         };
         let revokes = [revoke(), revoke()];
         for revokes in revokes {
@@ -49,13 +51,17 @@ async fn calls_that_race_with_two_revocations_are_refused_or_cut() {
         }
         let mut cut = 0;
         for call in calls {
-            let fate = tokio::time::timeout(Duration::from_secs(30), call).await.expect("a call was not cut").unwrap();
+            let fate = tokio::time::timeout(Duration::from_secs(30), call)
+                .await
+                .expect("a call was not cut")
+                .unwrap();
             cut += usize::from(fate == Fate::Cut);
         }
         let history = node.history(key_id(1)).await;
         assert_eq!(history.authorized().len(), cut);
         assert_eq!(history.ends().len(), cut);
-        let revoked = history.events.iter().position(|event| matches!(event, KeyEvent::KeyRevoked(_))).unwrap();
+        let revoked =
+            history.events.iter().position(|event| matches!(event, KeyEvent::KeyRevoked(_))).unwrap();
         let authorized_behind_it = |event: &KeyEvent| matches!(event, KeyEvent::CallAuthorized(_));
         assert!(!history.events[revoked..].iter().any(authorized_behind_it));
         assert_eq!(node.ledger.running.count(), 0);
@@ -123,7 +129,9 @@ async fn whoever_waits_for_the_last_call_to_end_is_told() {
             })
             .collect();
         barrier.wait().await;
-        tokio::time::timeout(Duration::from_secs(30), running.idle()).await.expect("the last leave was not noticed");
+        tokio::time::timeout(Duration::from_secs(30), running.idle())
+            .await
+            .expect("the last leave was not noticed");
         assert_eq!(running.count(), 0);
         for call in calls {
             call.await.unwrap();

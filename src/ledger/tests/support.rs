@@ -7,16 +7,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use nemo_events::key::{BoundBasis, Client, Ending, Evidence, ForfeitReason, KeySecret, Labels, VoidReason};
 use nemo_events::limits::{Budget, Endpoint, KeyLimits, WindowKind};
 use nemo_events::org::OrgLimits;
 use nemo_events::price::{PriceCard, Rates};
 use nemo_events::{
-    CallId, Digest, EventRecord, KeyEvent, KeyId, Nanos, OrgId, Position, RequestId, Revision, StreamHead, StreamName,
-    Timestamp, Usage,
+    CallId, Digest, EventRecord, KeyEvent, KeyId, Nanos, OrgId, Position, RequestId, Revision, StreamHead,
+    StreamName, Timestamp, Usage,
 };
 use nemo_projections::decide::{
-    Authorize, Create, CreateOrg, Forfeit, ForfeitCharge, Forfeiter, PresentedSecret, Priced, Revoke, Settle, Void,
+    Authorize, Create, CreateOrg, Forfeit, ForfeitCharge, Forfeiter, PresentedSecret, Priced, Revoke, Settle,
+    Void,
 };
 use nemo_projections::hold::Ask;
 use nemo_projections::org::Standing;
@@ -58,7 +60,11 @@ pub(super) async fn another_node(memory: &Arc<MemoryStore>, pace: Pace) -> Node 
     node_with_memory_for(memory, pace, 64 << 20).await
 }
 
-pub(super) async fn node_with_memory_for(memory: &Arc<MemoryStore>, pace: Pace, accounts_max_bytes: u64) -> Node {
+pub(super) async fn node_with_memory_for(
+    memory: &Arc<MemoryStore>,
+    pace: Pace,
+    accounts_max_bytes: u64,
+) -> Node {
     let node = open(memory, pace, accounts_max_bytes).await;
     if node.records(StreamName::Org(org_id())).await.is_empty() {
         // By another ledger, so that this one has sent nothing yet.
@@ -83,7 +89,8 @@ async fn open(memory: &Arc<MemoryStore>, pace: Pace, accounts_max_bytes: u64) ->
 impl Node {
     /// A key under these limits, which no account in memory knows yet.
     pub(super) async fn has_key(&self, id: KeyId, limits: KeyLimits) {
-        let create = Create { org: org_id(), standing: Standing::Active, labels: labels(), limits, secret: secret() };
+        let create =
+            Create { org: org_id(), standing: Standing::Active, labels: labels(), limits, secret: secret() };
         self.ledger.manage_key(id, create, Context::system()).await.unwrap();
     }
 
@@ -97,36 +104,56 @@ impl Node {
         self.ledger.key(id).await.unwrap()
     }
 
-    /// Asks in a task of its own; when this returns, the command has been decided.
-    pub(super) async fn asks(&self, account: &Arc<Account<KeyFold>>, command: Authorize) -> Asking<Authorized> {
-        let (ledger, account, memory) = (Arc::clone(&self.ledger), Arc::clone(account), Arc::clone(&self.store.memory));
-        started(tokio::spawn(async move {
+    /// Asks in a task of its own. Whoever gets leave makes sure that it is durable.
+    pub(super) fn asks_soon(
+        &self,
+        account: &Arc<Account<KeyFold>>,
+        command: Authorize,
+    ) -> Asking<Authorized> {
+        let (ledger, account, memory) =
+            (Arc::clone(&self.ledger), Arc::clone(account), Arc::clone(&self.store.memory));
+        tokio::spawn(async move {
             let authorized = ledger.authorize(&account, command).await?;
-            let call = authorized.event().call;
-            assert!(written(&memory, account.id()).await.authorized().contains(&call), "answered too early");
+            let durable = written(&memory, account.id()).now_or_never().unwrap().authorized();
+            assert!(durable.contains(&authorized.event().call), "answered too early");
             Ok(authorized)
-        }))
-        .await
+        })
+    }
+
+    /// The same; when this returns, the command has been decided.
+    pub(super) async fn asks(
+        &self,
+        account: &Arc<Account<KeyFold>>,
+        command: Authorize,
+    ) -> Asking<Authorized> {
+        started(self.asks_soon(account, command)).await
+    }
+
+    pub(super) fn revokes_soon(&self, id: KeyId) -> Asking<()> {
+        let ledger = Arc::clone(&self.ledger);
+        tokio::spawn(async move { ledger.revoke_key(id, revoke(), Context::system()).await.map(|_| ()) })
     }
 
     pub(super) async fn revokes(&self, id: KeyId) -> Asking<()> {
-        let ledger = Arc::clone(&self.ledger);
-        let revoke = async move { ledger.revoke_key(id, revoke(), Context::system()).await.map(|_| ()) };
-        started(tokio::spawn(revoke)).await
+        started(self.revokes_soon(id)).await
     }
 
-    /// Looks at a key in a task of its own: answers with the last revision and what was settled in all.
-    pub(super) async fn looks(&self, id: KeyId) -> Asking<Seen> {
+    /// Looks at a key in a task of its own, and makes sure that what it is told is so and durable.
+    pub(super) fn looks_soon(&self, id: KeyId) -> Asking<Seen> {
         let (ledger, memory) = (Arc::clone(&self.ledger), Arc::clone(&self.store.memory));
-        started(tokio::spawn(async move {
+        tokio::spawn(async move {
             let done = ledger.look(id, |account: &KeyAccount, now| Seen::of(account, now)).await?;
             let seen = Seen { revision: done.revision, ..done.answer };
             if let Some(revision) = seen.revision {
-                assert_eq!(written(&memory, id).await.seen_at(revision), seen, "told what is not so, or not yet");
+                let written = written(&memory, id).now_or_never().unwrap();
+                assert_eq!(written.seen_at(revision), seen, "told what is not so, or not yet");
             }
             Ok(seen)
-        }))
-        .await
+        })
+    }
+
+    pub(super) async fn looks(&self, id: KeyId) -> Asking<Seen> {
+        started(self.looks_soon(id)).await
     }
 
     /// Waits until nothing runs any more.
@@ -157,7 +184,8 @@ impl Node {
 }
 
 async fn written(memory: &MemoryStore, id: KeyId) -> History {
-    let page = memory.read_stream(&StreamName::Key(id), Revision::FIRST, Direction::Forwards, usize::MAX).await;
+    let page =
+        memory.read_stream(&StreamName::Key(id), Revision::FIRST, Direction::Forwards, usize::MAX).await;
     History::of(&page.unwrap())
 }
 
@@ -215,6 +243,7 @@ pub(super) struct History {
     pub(super) events: Vec<KeyEvent>,
     pub(super) state: Option<KeyState>,
     seen: Vec<Seen>,
+    free: Vec<Option<Nanos>>,
     recorded: Vec<Timestamp>,
 }
 
@@ -224,7 +253,13 @@ impl History {
     fn of(records: &[EventRecord]) -> Self {
         let mut head = StreamHead::EMPTY;
         let mut ids = HashSet::new();
-        let mut all = Self { events: Vec::new(), state: None, seen: Vec::new(), recorded: Vec::new() };
+        let mut all = Self {
+            events: Vec::new(),
+            state: None,
+            seen: Vec::new(),
+            free: Vec::new(),
+            recorded: Vec::new(),
+        };
         for EventRecord { event, .. } in records {
             event.verify().unwrap();
             event.follows(&head).unwrap();
@@ -238,6 +273,7 @@ impl History {
                 within_budget(state, event.recorded_at);
             }
             all.seen.push(Seen::of_state(all.state.as_ref(), event.recorded_at, Some(event.revision)));
+            all.free.push(all.state.as_ref().and_then(|state| free(state, event.recorded_at)));
             all.recorded.push(event.recorded_at);
             all.events.push(decoded);
         }
@@ -262,8 +298,14 @@ impl History {
         self.seen[usize::try_from(revision.0).unwrap()]
     }
 
+    /// What the key's only budget had left right behind a revision.
+    pub(super) fn free_at(&self, revision: usize) -> Option<Nanos> {
+        self.free[revision]
+    }
+
     pub(super) fn authorized(&self) -> Vec<CallId> {
-        let call = |event: &KeyEvent| if let KeyEvent::CallAuthorized(e) = event { Some(e.call) } else { None };
+        let call =
+            |event: &KeyEvent| if let KeyEvent::CallAuthorized(e) = event { Some(e.call) } else { None };
         self.events.iter().filter_map(call).collect()
     }
 
@@ -293,6 +335,12 @@ fn within_budget(state: &KeyState, now: Timestamp) {
         let used = window.settled.checked_add(window.held).unwrap();
         assert!(used <= budget.limit, "{used} of {} in {:?}", budget.limit, budget.window);
     }
+}
+
+fn free(state: &KeyState, now: Timestamp) -> Option<Nanos> {
+    let [budget] = state.limits.budgets.as_slice() else { return None };
+    let window = state.windows.at(budget.window, now);
+    Some(budget.limit.minus_or_zero(window.settled.checked_add(window.held).unwrap()))
 }
 
 pub(super) fn at(text: &str) -> Timestamp {
@@ -329,7 +377,8 @@ pub(super) fn unlimited() -> KeyLimits {
 
 /// Limits under which exactly so many plain calls may be open at once.
 pub(super) fn room_for(calls: i64) -> KeyLimits {
-    let budget = Budget { window: WindowKind::Total, limit: Nanos::from_nanos(calls * HOLD), alert_at_percent: None };
+    let budget =
+        Budget { window: WindowKind::Total, limit: Nanos::from_nanos(calls * HOLD), alert_at_percent: None };
     KeyLimits { budgets: vec![budget], ..KeyLimits::default() }
 }
 

@@ -54,7 +54,9 @@ async fn whatever_comes_together_the_call_is_there_once_and_authorised() {
             for third in [Outcome::Passes, Outcome::Away, Outcome::Conflict] {
                 let outcomes = [outcome, second, third];
                 let late = if outcomes.contains(&Outcome::Late) { 1..8 } else { 1..2 };
-                for (reads, commit_late_before) in readings.iter().flat_map(|r| late.clone().map(move |l| (*r, l))) {
+                for (reads, commit_late_before) in
+                    readings.iter().flat_map(|r| late.clone().map(move |l| (*r, l)))
+                {
                     schedules.spawn(one_schedule(outcomes, reads, commit_late_before));
                 }
             }
@@ -131,7 +133,8 @@ async fn while_an_outcome_is_unknown_commands_wait_undecided_and_those_given_up_
 
 #[tokio::test]
 async fn an_end_of_unknown_outcome_happens_once_though_nobody_waits_for_it() {
-    for outcomes in [vec![Outcome::Written], vec![Outcome::Lost, Outcome::Late, Outcome::Away, Outcome::Lost]] {
+    for outcomes in [vec![Outcome::Written], vec![Outcome::Lost, Outcome::Late, Outcome::Away, Outcome::Lost]]
+    {
         let node = node().await;
         let account = node.key(room_for(1)).await;
         let authorized = answer(node.asks(&account, call(1)).await).await.unwrap();
@@ -141,7 +144,10 @@ async fn an_end_of_unknown_outcome_happens_once_though_nobody_waits_for_it() {
         a_while().await;
         settles.abort();
         node.is_quiet().await;
-        assert_eq!(node.history(account.id()).await.types_after_creation(), ["CallAuthorized", "CallSettled"]);
+        assert_eq!(
+            node.history(account.id()).await.types_after_creation(),
+            ["CallAuthorized", "CallSettled"]
+        );
         assert_eq!(account.waiting(), 0);
     }
 }

@@ -2,6 +2,7 @@
 //! is charged, and whether any of that should never have been written.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -27,8 +28,14 @@ pub(crate) enum Promise {
 }
 
 /// A promise that was broken, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Broken(pub(crate) Promise, pub(crate) String);
+
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0, self.1)
+    }
+}
 
 /// One call.
 #[derive(Clone, Debug)]

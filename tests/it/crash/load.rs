@@ -107,8 +107,8 @@ impl Bench {
     /// Two of three calls stream; half of those ask for usage.
     async fn call(&self, key: &Key, variety: usize) -> Told {
         let marker = format!("{}/{:08}", key.id(), self.markers.fetch_add(1, Ordering::SeqCst));
-        let mut body =
-            key.body(json!({"user": marker, "max_tokens": OUTPUT_LIMIT, "stream": variety % 3 != 0}));
+        let mut body = key
+            .body(json!({"user": marker, "max_tokens": OUTPUT_LIMIT, "stream": !variety.is_multiple_of(3)}));
         if variety % 6 == 1 {
             body["stream_options"] = json!({"include_usage": true});
         }

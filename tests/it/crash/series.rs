@@ -1,6 +1,7 @@
 //! One ledger through many kills: load, kill, start again, look.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -30,7 +31,9 @@ const KEYS: usize = 4;
 /// Calls in flight at most.
 const CALLERS: [usize; 4] = [1, 6, 16, 32];
 /// Calls that each caller makes, unless the program dies.
-const CALLS: usize = 3;
+const CALLS: usize = 6;
+/// Out of so many arrivals at a place, for each caller, one is the last.
+const ARRIVALS: usize = 3;
 /// Holds that a key's budget takes: used up after a few rounds.
 const HOLDS: i128 = 40;
 /// How often a place is tried before it counts as never reached.
@@ -54,17 +57,25 @@ pub(super) struct Series {
 }
 
 /// What was in the ledger in the end, and what callers were told meanwhile.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Ledger {
-    pub(super) keys: usize,
-    pub(super) events: usize,
-    pub(super) calls: usize,
+    keys: usize,
+    events: usize,
+    calls: usize,
     /// Calls that were open in a crash.
-    pub(super) orphaned: usize,
+    orphaned: usize,
     /// Answers that arrived to their last byte.
-    pub(super) whole: usize,
+    whole: usize,
     /// Calls that a budget refused.
-    pub(super) refused: usize,
+    refused: usize,
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ledger { keys, events, calls, orphaned, whole, refused } = self;
+        write!(f, "{events} events of {keys} keys; {calls} calls, {orphaned} of them open in a crash, ")?;
+        write!(f, "{whole} whole answers; {refused} more were refused")
+    }
 }
 
 /// Its life.
@@ -116,7 +127,7 @@ impl Series {
     /// Puts a load on it and kills it there, or, if the load did not get there, at the end; whether it did.
     pub(super) async fn kill_once(&mut self, kill: Kill) -> bool {
         let callers = CALLERS[self.random.random_range(0..CALLERS.len())];
-        let nth = self.random.random_range(1..=callers);
+        let nth = self.random.random_range(1..=callers * ARRIVALS);
         let bench = Bench::of(&self.nemo, &self.keys, &self.markers).await;
         let killer = match kill {
             Kill::Inside(place) => {
@@ -382,7 +393,7 @@ fn behaviour(request: &ChatRequest, input_tokens: u64) -> Behaviour {
         _ => good,
     };
     let behaviour = behaviour.each_chunk_after(Duration::from_millis(2));
-    if number % 2 == 0 { behaviour.finishes_unheard() } else { behaviour }
+    if number.is_multiple_of(2) { behaviour.finishes_unheard() } else { behaviour }
 }
 
 fn killed(exited: &Exited) {

@@ -44,7 +44,8 @@ impl Answer {
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{} no JSON: {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("{} no JSON: {}", self.status, self.text()))
     }
 
     /// Nemo's code of an error, in OpenAI's dialect or as problem details.

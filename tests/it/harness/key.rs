@@ -194,7 +194,10 @@ impl Key {
         let calls = self.ended_calls().await;
         let provider = self.nemo.provider();
         let ended = |call: &crate::fake_provider::BilledCall| call.ending != Ending::Running;
-        provider.until("its calls of the key have ended", |p| p.bill().of_user(&self.id).all(ended)).await.unwrap();
+        provider
+            .until("its calls of the key have ended", |p| p.bill().of_user(&self.id).all(ended))
+            .await
+            .unwrap();
         for call in &calls {
             assert!(call.charged() <= call.hold() || call.is_over_hold(), "{call:?}");
         }

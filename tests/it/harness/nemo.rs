@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use super::PATIENCE;
 use super::answer::{Answer, Raw};
 use super::key::Key;
 use super::process::{Exited, Log, Process, nemo};
 use super::setup::Setup;
-use super::PATIENCE;
 use crate::fake_provider::{Behaviour, FakeProvider, UsdPerMillion};
 
 /// A gateway. Clones are the same one; it is killed, and its directory removed, with the last of them.
@@ -48,7 +48,8 @@ impl Nemo {
         std::fs::write(home.path().join("nemo.toml"), setup.toml(home.path(), &provider)).unwrap();
         let http = reqwest::Client::builder().no_proxy().retry(reqwest::retry::never()).timeout(PATIENCE);
         // Connections are never used twice, so that each test knows what a new one means.
-        let http = http.redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
+        let http =
+            http.redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         let nemo = Nemo(Arc::new(Inner {
             process: Mutex::default(),
             home,
@@ -183,7 +184,8 @@ impl Nemo {
         twin.set_price_of_others(UsdPerMillion { input: "1", cached: "1", output: "1" });
         twin.script(behaviour);
         let body = self.provider().requests().last().expect("a request").body.clone();
-        let request = self.http().post(format!("{}/chat/completions", twin.base_url())).bearer_auth(twin.key());
+        let request =
+            self.http().post(format!("{}/chat/completions", twin.base_url())).bearer_auth(twin.key());
         Answer::of(request.header("content-type", "application/json").body(body)).await.text().to_owned()
     }
 

@@ -102,7 +102,8 @@ impl Process {
             return Err(process.until_exit().await);
         }
         let text = process.stdout.text();
-        let behind = |mark| text.split_once(mark).and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+        let behind =
+            |mark| text.split_once(mark).and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
         process.address = behind(LISTENING).unwrap_or_else(|| panic!("no address in {text:?}"));
         process.management = behind(MANAGEMENT).unwrap_or(process.address);
         Ok(process)

@@ -33,7 +33,7 @@ async fn nothing_is_authorised_behind_a_revoke_however_they_race() {
     let bystander = nemo.rich_key().await;
     for round in 0..ROUNDS {
         let key = nemo.rich_key().await;
-        let calls = join_all((0..CALLERS).map(|caller| until_refused(&nemo, &key, caller)));
+        let calls = join_all((0..CALLERS).map(|caller| until_refused(&key, caller)));
         // Both go out at the same moment: before any call, or between two of many.
         let revokes = join_all((0..2).map(|_| revoke_after(&key, round as u64 % 6)));
         let (asked, revoked, other) = tokio::join!(calls, revokes, bystander.chat(json!({})));
@@ -44,11 +44,11 @@ async fn nothing_is_authorised_behind_a_revoke_however_they_race() {
 }
 
 /// Calls until a call is refused.
-async fn until_refused(nemo: &Nemo, key: &Key, caller: usize) -> Vec<Asked> {
+async fn until_refused(key: &Key, caller: usize) -> Vec<Asked> {
     let mut asked = Vec::new();
     for n in 0.. {
         let marker = format!("{}/{caller}/{n}", key.id());
-        let body = key.body(json!({"user": marker, "stream": (caller + n) % 2 == 0})).to_string();
+        let body = key.body(json!({"user": marker, "stream": (caller + n).is_multiple_of(2)})).to_string();
         let request = key.request(body.into()).header("user-agent", &marker);
         let (at, answer) = (Instant::now(), Answer::of(request).await);
         let refused = answer.status != 200;

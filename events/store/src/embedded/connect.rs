@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::ReadError;
 
 /// Waits of the writer for readers: only a checkpoint ever waits.
-const WRITER_PATIENCE: Duration = Duration::from_millis(250);
+const WRITER_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The one connection that writes.
 pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
@@ -21,6 +21,7 @@ pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
     db.busy_timeout(WRITER_PATIENCE)?;
     // No checkpoint by itself: SQLite ignores the errors of an automatic one, a failed sync included.
     // No spilling: nothing of a transaction is in the WAL before its commit.
+    // A cache of 16 MiB: after a page split SQLite looks at every page of it in the next commit.
     db.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;

@@ -72,11 +72,19 @@ pub enum OpenError {
         /// The place that looks damaged.
         suspect: String,
     },
+    /// The database is gone, but a log or a watermark says that there was one.
+    #[error(
+        "{path} is missing or empty, but there was a ledger in this directory; restore the data directory from a \
+         backup"
+    )]
+    Missing {
+        /// The database.
+        path: PathBuf,
+    },
     /// The watermark file cannot be used, and the ledger is not empty.
     #[error(
-        "{path} is {what}, so nobody can tell whether the ledger's end is missing; restore the file, or, if \
-         position {} is known to be the last one written, accept the ledger as it is ({option})",
-        head.0, option = "WatermarkRule::AcceptMissing"
+        "{path} is {what}, so nobody can tell whether the ledger's end is missing; restore the file, or, if position \
+         {head} is known to be the last one written, have the ledger accepted as it is"
     )]
     Watermark {
         /// The file.

@@ -119,8 +119,7 @@ fn refuse_to_replace(place: &Place, report: &WalReport, found: &Found) -> Result
     if watermark == Position(0) && report.committed == 0 {
         return Ok(());
     }
-    let suspect = format!("{} is missing or empty", place.database.display());
-    Err(OpenError::Truncated { head: None, watermark, suspect })
+    Err(OpenError::Missing { path: place.database.clone() })
 }
 
 fn last_event(db: &Connection) -> Result<Option<Position>, OpenError> {

@@ -11,8 +11,8 @@ pub enum WatermarkRule {
     /// Refuse to open a ledger that is not empty.
     #[default]
     Require,
-    /// Take the ledger's end for granted and write a new watermark. For an operator who knows better.
-    /// A usable watermark still has the last word.
+    /// Take the ledger's end for granted and write a new watermark, where there is none or a damaged
+    /// one. For an operator who knows better. A usable watermark still has the last word.
     AcceptMissing,
 }
 
