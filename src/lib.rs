@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod read_side;
 pub mod request_id;
 pub mod routes;
+pub mod secrets_match;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -7,11 +7,9 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as Web, HttpServer, web};
-use anyhow::{Context as _, bail};
-use nemo_events::GatewayEvent;
-use nemo_events::gateway::{MasterKeyInstalled, PepperAdded};
+use anyhow::Context as _;
 use nemo_store::EventStore;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::app::{App, Lifecycle};
@@ -24,7 +22,7 @@ use crate::ledger::{Ledger, LedgerOptions};
 use crate::providers::Providers;
 use crate::providers::openai::InertFields;
 use crate::read_side::ReadSide;
-use crate::{request_id, routes, welcome};
+use crate::{request_id, routes, secrets_match, welcome};
 
 /// After the drain, how long cut calls have to write their ends.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
@@ -45,7 +43,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     })
     .await
     .context("cannot open the ledger")?;
-    let new_secrets = match_secrets(&ledger.known_secrets(), &secrets)?;
+    let new_secrets = secrets_match::compare(&ledger.known_secrets(), secrets.fingerprints())?;
     ledger.node_started(new_secrets).await.context("cannot write to the ledger")?;
     let catalogue = Catalogue::with(&config.prices).context("the prices cannot be used")?;
     let providers = Providers::new(&config, &catalogue)?;
@@ -62,8 +60,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     });
     let listening = listen(&app)?;
     welcome::print(&app, &listening.addresses, first_start.as_ref(), events);
-    until_told_to_stop().await?;
-    stop(app, listening.handles, store).await
+    let mut told = ToldToStop::listen()?;
+    told.wait().await;
+    stop(app, listening.handles, store, told).await
 }
 
 async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn EventStore>> {
@@ -79,42 +78,6 @@ fn open_secrets(config: &Config, ledger_is_new: bool) -> anyhow::Result<(Secrets
         return Ok(Secrets::open_or_create(&dir)?);
     }
     Ok((Secrets::open(&dir)?, None))
-}
-
-/// Compares the secrets at hand with those that the ledger was written with. Returns the events that
-/// introduce new ones.
-fn match_secrets(known: &[GatewayEvent], secrets: &Secrets) -> anyhow::Result<Vec<GatewayEvent>> {
-    let ours = secrets.fingerprints();
-    let mut new: Vec<GatewayEvent> = Vec::new();
-    for (pepper, fingerprint) in ours.peppers {
-        let same =
-            |event: &&GatewayEvent| matches!(event, GatewayEvent::PepperAdded(e) if e.pepper == pepper);
-        match known.iter().find(same) {
-            None => new.push(PepperAdded { pepper, fingerprint }.into()),
-            Some(GatewayEvent::PepperAdded(e)) if e.fingerprint == fingerprint => {}
-            Some(_) => bail!("the pepper {pepper} is not the one that this ledger was written with"),
-        }
-    }
-    let had_peppers = known.iter().any(|event| matches!(event, GatewayEvent::PepperAdded(_)));
-    if had_peppers && new.iter().any(|event| matches!(event, GatewayEvent::PepperAdded(_))) && new.len() == 1
-    {
-        warn!("a pepper is new to the ledger: keys digested with a lost pepper cannot be used");
-    }
-    for (master_key, fingerprint) in ours.master_keys {
-        let same = |event: &&GatewayEvent| matches!(event, GatewayEvent::MasterKeyInstalled(e) if e.master_key == master_key);
-        match known.iter().find(same) {
-            None => {
-                let replaces = known.iter().rev().find_map(|event| match event {
-                    GatewayEvent::MasterKeyInstalled(e) => Some(e.master_key.clone()),
-                    _ => None,
-                });
-                new.push(MasterKeyInstalled { master_key, fingerprint, replaces }.into());
-            }
-            Some(GatewayEvent::MasterKeyInstalled(e)) if e.fingerprint == fingerprint => {}
-            Some(_) => bail!("the master key {master_key} is not the one that this ledger was written with"),
-        }
-    }
-    Ok(new)
 }
 
 struct Listening {
@@ -184,22 +147,42 @@ fn start(
     Ok(handle)
 }
 
-async fn until_told_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+/// The signals that stop the gateway.
+struct ToldToStop {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// New calls are refused, running ones drain, then are cut and settled; nothing stays open.
-async fn stop(app: Arc<App>, handles: Vec<ServerHandle>, store: Arc<dyn EventStore>) -> anyhow::Result<()> {
+impl ToldToStop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// New calls are refused, running ones drain, then are cut and settled; nothing stays open. Being told a
+/// second time ends the drain.
+async fn stop(
+    app: Arc<App>,
+    handles: Vec<ServerHandle>,
+    store: Arc<dyn EventStore>,
+    mut told: ToldToStop,
+) -> anyhow::Result<()> {
     info!(calls = app.ledger.running.count(), "stopping: new calls are refused, running ones drain");
     app.lifecycle.stop();
     let drain = Duration::from_secs(app.config.server.drain_secs.into());
-    if tokio::time::timeout(drain, app.ledger.running.idle()).await.is_err() {
+    let drained = tokio::select! {
+        () = app.ledger.running.idle() => true,
+        () = tokio::time::sleep(drain) => false,
+        () = told.wait() => false,
+    };
+    if !drained {
         warn!(calls = app.ledger.running.count(), "the drain is over: cutting what still runs");
         app.ledger.running.cut_all();
         let _ = tokio::time::timeout(SETTLE_GRACE, app.ledger.running.idle()).await;

@@ -14,11 +14,6 @@ use super::command::{Command, Context, Done, ExecuteError};
 use super::fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
 use super::refusals::Taken;
 
-/// The secrets that a node has are not those that the ledger was written with.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SecretsMismatch(pub String);
-
 /// A management command on a key; answers with the state that it led to.
 struct Manage<C>(OnKey<C>);
 

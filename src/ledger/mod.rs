@@ -23,7 +23,6 @@ pub use accounts::Accounts;
 pub use calls::{Authorized, BudgetLeft, EndAnswer, RateLeft, Room};
 pub use command::{Context, Done, ExecuteError};
 pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
-pub use management::SecretsMismatch;
 pub use running::{Cut, Place, Running};
 
 use std::collections::HashSet;

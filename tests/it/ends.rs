@@ -124,4 +124,3 @@ fn unusable_reports() -> Vec<Report> {
     reports.push(Report::Json(cached.to_owned()));
     reports
 }
-

@@ -20,6 +20,7 @@ mod ends;
 mod errors;
 mod fake_provider;
 mod harness;
+mod holds;
 mod restart;
 mod revocation;
 mod sdk;

@@ -121,8 +121,7 @@ async fn usage_that_comes_early_or_with_every_chunk_counts_if_the_answer_is_comp
 async fn usage_that_came_before_the_break_is_not_the_last_word() {
     let nemo = Nemo::start().await;
     for report in [Report::Early, Report::Running] {
-        let (tail, call) =
-            streamed(&nemo, plain().reports(report).breaks(At::Inside(4), How::Close)).await;
+        let (tail, call) = streamed(&nemo, plain().reports(report).breaks(At::Inside(4), How::Close)).await;
         assert!(!tail.is_done() && !tail.text().contains("[DONE]"), "{}", tail.text());
         assert_eq!(tail.error_code().as_deref(), Some("provider_failed"));
         assert_eq!(
@@ -153,11 +152,10 @@ async fn one_under_another_content_type_is_what_it_is() {
 async fn an_answer_in_one_piece_in_place_of_one_counts_as_output() {
     let nemo = Nemo::start().await;
     let content = "word ".repeat(700);
-    let body = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]})
-        .to_string();
+    let body =
+        json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]}).to_string();
     // The provider bills 700 tokens, and says nothing of it.
-    let behaviour =
-        Behaviour::raw(200, "application/json", body.clone()).prompt_tokens(9).output_tokens(700);
+    let behaviour = Behaviour::raw(200, "application/json", body.clone()).prompt_tokens(9).output_tokens(700);
     let (tail, call) = streamed(&nemo, behaviour).await;
     assert_eq!(tail.error_code().as_deref(), Some("provider_failed"), "{}", tail.text());
     settled(&call, "estimated", "provider_failed", call.estimate(body.len()));
@@ -181,11 +179,9 @@ async fn a_flood_of_events_is_charged_no_more_than_the_hold() {
 
 /// The text of a stream with 40 bytes of output, and what ends it.
 fn handmade(end: &str) -> String {
-    let (role, text) =
-        (r#"{"role":"assistant","content":""}"#, "one two six ten all one two six ten all ");
-    let chunk = |delta: &str| {
-        format!("data: {{\"id\":\"x\",\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n")
-    };
+    let (role, text) = (r#"{"role":"assistant","content":""}"#, "one two six ten all one two six ten all ");
+    let chunk =
+        |delta: &str| format!("data: {{\"id\":\"x\",\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n");
     chunk(role) + &chunk(&format!("{{\"content\":\"{text}\"}}")) + end
 }
 
@@ -228,8 +224,7 @@ async fn streams_that_are_written_in_other_ways_pass_and_are_billed_exactly() {
 #[tokio::test]
 async fn one_that_is_empty_is_charged_its_input() {
     let nemo = Nemo::start().await;
-    let (tail, call) =
-        streamed(&nemo, Behaviour::raw(200, "text/event-stream", "").output_tokens(0)).await;
+    let (tail, call) = streamed(&nemo, Behaviour::raw(200, "text/event-stream", "").output_tokens(0)).await;
     assert_eq!(tail.error_code().as_deref(), Some("provider_failed"));
     settled(&call, "estimated", "provider_failed", call.estimate(0));
 }
@@ -241,8 +236,5 @@ async fn a_slow_one_is_not_a_silent_one() {
     let (tail, call) = streamed(&nemo, slow).await;
     assert!(tail.is_done());
     settled(&call, "reported", "completed", PLAIN);
-    assert!(
-        call.ended["duration_ms"].as_u64().unwrap() > 2_000,
-        "longer than the silence that is allowed"
-    );
+    assert!(call.ended["duration_ms"].as_u64().unwrap() > 2_000, "longer than the silence that is allowed");
 }

@@ -16,12 +16,7 @@ async fn a_running_stream_is_cut_and_charged_for_what_arrived() {
         let tail = stream.rest().await;
         broke_off(&tail, "key_revoked");
         let call = key.only_call().await;
-        settled(
-            &call,
-            "estimated",
-            "key_revoked",
-            if hidden { call.hold() } else { call.estimate(CHUNK) },
-        );
+        settled(&call, "estimated", "key_revoked", if hidden { call.hold() } else { call.estimate(CHUNK) });
         key.books_balance().await;
     }
 }

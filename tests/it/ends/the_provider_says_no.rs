@@ -6,8 +6,7 @@ use super::*;
 async fn its_own_errors_pass_in_its_own_words_and_cost_nothing() {
     let nemo = Nemo::start().await;
     for status in [400, 404, 408, 409, 413, 422, 429, 500, 503, 529] {
-        let behaviour =
-            || if status == 429 { Behaviour::rate_limited(7) } else { Behaviour::error(status) };
+        let behaviour = || if status == 429 { Behaviour::rate_limited(7) } else { Behaviour::error(status) };
         let (answer, call) = whole(&nemo, behaviour()).await;
         assert_eq!(answer.status, status);
         let theirs: Value = serde_json::from_str(&nemo.twin_of_provider(behaviour()).await).unwrap();
@@ -32,10 +31,7 @@ async fn an_error_that_reports_usage_is_charged_for_it() {
     let body = r#"{"error":{"message":"filtered"},"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}}"#;
     for status in [400, 500] {
         let (answer, call) = whole(&nemo, Behaviour::raw(status, "application/json", body)).await;
-        assert_eq!(
-            (answer.status, answer.json()["error"]["message"].as_str()),
-            (status, Some("filtered"))
-        );
+        assert_eq!((answer.status, answer.json()["error"]["message"].as_str()), (status, Some("filtered")));
         settled(&call, "reported", "provider_failed", 9 * INPUT + 4 * OUTPUT);
     }
 }
@@ -63,10 +59,7 @@ async fn a_provider_that_repeats_its_key_is_not_repeated() {
     for status in [400, 401, 429, 500] {
         let (answer, _) = whole(&nemo, Behaviour::error_leaking_the_key(status)).await;
         let whole = format!("{answer:?}{}", answer.text());
-        assert!(
-            !whole.contains(&nemo.provider().key()) && !whole.contains("0123456789abcdef"),
-            "{whole}"
-        );
+        assert!(!whole.contains(&nemo.provider().key()) && !whole.contains("0123456789abcdef"), "{whole}");
         assert_eq!(answer.code(), "provider_error");
     }
     assert!(!nemo.stderr().text().contains(&nemo.provider().key()));
