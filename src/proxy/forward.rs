@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderValue;
+use futures_util::FutureExt;
 use nemo_events::key::{Ending, ForfeitReason, VoidReason};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use tokio::time::timeout;
@@ -65,6 +66,11 @@ async fn send(
     if ours.is_gone() {
         let verdict = Verdict::Voided(VoidReason::NotSent);
         return Outcome::failed(verdict, Facts::default(), Failure::internal());
+    }
+    // Revoked between leave and dispatch: nothing was sent, so nothing is billed.
+    if let Some(interrupt) = dispatch.interrupts.next().now_or_never() {
+        let verdict = Verdict::Voided(VoidReason::NotSent);
+        return Outcome::failed(verdict, Facts::default(), interrupt.failure(&provider.name));
     }
     crate::failpoint::reached("dispatch");
     let sending = timeout(

@@ -7,7 +7,6 @@ use nemo_events::key::{Ending, Evidence, ForfeitReason, VoidReason};
 use nemo_events::price::PriceCard;
 use nemo_events::{Rate, Usage};
 use nemo_projections::decide::{Forfeit, ForfeitCharge, Forfeiter, Settle, Void};
-use nemo_projections::price::cost;
 
 use super::estimate::{self, Seen};
 use crate::ledger::{Authorized, EndAnswer, ExecuteError};
@@ -70,12 +69,7 @@ impl Metered {
             }
             Verdict::Reported(usage, ending) => {
                 let usage = with_fee(usage, &self.card);
-                // A report whose cost cannot even be computed is of no use.
-                let (usage, evidence) = match cost(&self.card, &usage) {
-                    Ok(_) => (usage, Evidence::Reported),
-                    Err(_) => (estimate::usage(&self.card, &hold, Seen::Hidden), Evidence::Estimated),
-                };
-                self.authorized.settle(self.settled(usage, evidence, ending, duration_ms)).await
+                self.authorized.settle(self.settled(usage, Evidence::Reported, ending, duration_ms)).await
             }
             Verdict::Estimated(seen, ending) => {
                 let seen = if event.hidden_output { Seen::Hidden } else { seen };

@@ -1,6 +1,7 @@
 //! Many callers at once on few keys: exactly as many calls are made as their holds fit, whoever is refused is
 //! told the truth about why, and who waits as told gets what is left (I1).
 
+#[cfg_attr(not(feature = "failpoints"), allow(dead_code, reason = "the crash tests need all of it"))]
 pub(crate) mod account;
 
 use std::time::Duration;

@@ -43,7 +43,7 @@ impl Nemo {
 
     pub(super) async fn start_with(setup: Setup) -> Result<Nemo, Exited> {
         let provider = Setup::new_provider().await;
-        let home = tempfile::tempdir().unwrap();
+        let home = new_home();
         std::fs::write(home.path().join("provider-key"), provider.key()).unwrap();
         std::fs::write(home.path().join("nemo.toml"), setup.toml(home.path(), &provider)).unwrap();
         let http = reqwest::Client::builder().no_proxy().retry(reqwest::retry::never()).timeout(PATIENCE);
@@ -242,4 +242,11 @@ impl Nemo {
         let created = self.tell("/api/keys", wish).await;
         Key::new(self, created["key"]["id"].as_str().unwrap(), created["secret"].as_str().unwrap())
     }
+}
+
+/// A directory in memory if there is one: a busy disk takes seconds for a sync, and these tests are about order
+/// and not about speed. `TMPDIR` puts it elsewhere.
+fn new_home() -> TempDir {
+    let in_memory = std::env::var_os("TMPDIR").is_none().then(|| tempfile::tempdir_in("/dev/shm").ok());
+    in_memory.flatten().unwrap_or_else(|| tempfile::tempdir().unwrap())
 }
