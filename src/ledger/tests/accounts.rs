@@ -124,11 +124,17 @@ async fn a_read_that_is_overtaken_by_an_event_is_made_again() {
     // The page with the creation and the empty one behind it were read; now the key is revoked.
     ours.store.let_reads_through(1);
     ours.store.reads_arrive(2).await;
+    let loads_too = tokio::spawn({
+        let ours = Arc::clone(&ours);
+        async move { ours.account(key_id(1)).await }
+    });
+    a_while().await;
     answer(theirs.revokes(their_account.id()).await).await.unwrap();
     assert!(ours.ledger.key_in_memory(key_id(1)).is_none(), "nobody is given what was not read");
     ours.observes_all().await;
     ours.store.release_reads();
     let account = loads.await.unwrap();
+    assert!(Arc::ptr_eq(&account, &loads_too.await.unwrap()));
     assert_eq!(account.revision().unwrap().0, 1);
     assert_eq!(ours.store.reads(), 4, "two in vain, and then a page and the end");
     assert_eq!(state(&account).key, state(&their_account).key);

@@ -31,7 +31,10 @@ async fn while_an_append_waits_nothing_that_rests_on_it_is_answered_and_then_all
     // A no-op: "already revoked", by a revocation that is not durable.
     let again = node.revokes(account.id()).await;
     let refused = node.asks(&account, call(4)).await;
-    let asked: [(&str, tokio::task::JoinHandle<()>); 7] = [
+    let (ledger, presenting) = (Arc::clone(&node.ledger), Arc::clone(&account));
+    let presents = tokio::spawn(async move { ledger.authenticate(&presenting, presented()).await });
+    a_while().await;
+    let asked: [(&str, tokio::task::JoinHandle<()>); 8] = [
         ("fits", then(fits, |r| assert!(r.is_ok()), tell("fits"))),
         ("fits too", then(fits_too, |r| assert!(r.is_ok()), tell("fits too"))),
         (
@@ -42,10 +45,11 @@ async fn while_an_append_waits_nothing_that_rests_on_it_is_answered_and_then_all
         ("revoked", then(revoked, |r| assert!(r.is_ok()), tell("revoked"))),
         ("again", then(again, |r| assert!(r.is_ok()), tell("again"))),
         ("refused", then(refused, |r| assert!(is_refused(r, |x| *x == Refusal::Revoked)), tell("refused"))),
+        ("presents", then(presents, |r| assert!(is_refused(r, |x| *x == Refusal::Revoked)), tell("presents"))),
     ];
     a_while().await;
     assert!(order.try_recv().is_err(), "nothing is durable yet");
-    assert_eq!(account.waiting(), 7);
+    assert_eq!(account.waiting(), 8);
 
     node.store.release_appends();
     for (what, task) in asked {

@@ -25,6 +25,21 @@ impl Command<KeyFold> for Nonsense {
     fn answer(&mut self, _: &KeyAccount, _: &[KeyEvent], _: Timestamp) {}
 }
 
+/// Panics when its events are folded and nothing is noted of them yet.
+struct LateBomb;
+
+impl Command<KeyFold> for LateBomb {
+    type Answer = ();
+
+    fn decide(&mut self, _state: &KeyAccount, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        Ok(vec![KeyRevoked { reason: None }.into()])
+    }
+
+    fn answer(&mut self, _: &KeyAccount, _: &[KeyEvent], _: Timestamp) {
+        panic!("told so by a test");
+    }
+}
+
 /// Panics while it decides.
 struct Bomb;
 
@@ -86,6 +101,20 @@ async fn a_panic_in_a_decision_loses_that_command_only() {
     assert!(answer(node.asks(&account, call(2)).await).await.is_ok());
     assert_eq!(node.history(account.id()).await.authorized(), [1, 2].map(call_id));
     node.is_quiet().await;
+}
+
+#[tokio::test]
+async fn a_panic_with_the_half_of_it_done_leaves_no_trace() {
+    let node = node().await;
+    let account = node.key(room_for(1)).await;
+    let bomb = tokio::spawn({
+        let account = account.clone();
+        async move { account.execute(LateBomb, Context::system()).await }
+    });
+    assert!(bomb.await.unwrap_err().is_panic());
+    assert_eq!(node.ledger.authenticate(&account, presented()).await.unwrap(), 1, "not revoked");
+    assert!(answer(node.asks(&account, call(1)).await).await.is_ok());
+    assert_eq!(node.history(account.id()).await.types_after_creation(), ["CallAuthorized"]);
 }
 
 #[tokio::test]

@@ -1,17 +1,14 @@
-//! One ledger through many kills: load, kill, start again, look.
+//! One ledger through many kills: load, kill, start again, look (`look`).
+
+mod look;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use nemo_events::StreamName;
-use nemo_store::embedded::Options;
-use nemo_store::{EmbeddedStore, EventStore, MAX_PAGE};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
@@ -19,12 +16,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::books::{KeyBook, audit};
+use super::books::KeyBook;
 use super::kill::{Kill, Stage};
-use super::load::{Bench, Load, Managed, OUTPUT_LIMIT, STEPS};
-use crate::concurrency::account::{Account, Broken, Promise};
+use super::load::{Bench, Managed, OUTPUT_LIMIT};
+use crate::concurrency::account::Broken;
 use crate::fake_provider::{At, Behaviour, ChatRequest, How};
-use crate::harness::{Answer, Exited, Key, Nemo, Setup, until};
+use crate::harness::{Exited, Key, Nemo, Setup, until};
 
 /// Keys that are called at the same time.
 const KEYS: usize = 4;
@@ -49,33 +46,13 @@ pub(super) struct Series {
     markers: Arc<AtomicU64>,
     books: HashMap<String, KeyBook>,
     managed: Vec<Managed>,
+    /// How many of them were looked at.
+    managed_looked_at: usize,
     /// Requests of the provider that were looked at.
     looked_at: usize,
     kills: BTreeMap<Kill, usize>,
     broken: Vec<Broken>,
     _home: TempDir,
-}
-
-/// What was in the ledger in the end, and what callers were told meanwhile.
-#[derive(Clone, Copy)]
-pub(super) struct Ledger {
-    keys: usize,
-    events: usize,
-    calls: usize,
-    /// Calls that were open in a crash.
-    orphaned: usize,
-    /// Answers that arrived to their last byte.
-    whole: usize,
-    /// Calls that a budget refused.
-    refused: usize,
-}
-
-impl fmt::Display for Ledger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ledger { keys, events, calls, orphaned, whole, refused } = self;
-        write!(f, "{events} events of {keys} keys; {calls} calls, {orphaned} of them open in a crash, ")?;
-        write!(f, "{whole} whole answers; {refused} more were refused")
-    }
 }
 
 /// Its life.
@@ -101,6 +78,7 @@ impl Series {
             markers: Arc::default(),
             books: HashMap::new(),
             managed: Vec::new(),
+            managed_looked_at: 0,
             kills: BTreeMap::new(),
             broken: Vec::new(),
             _home: home,
@@ -169,34 +147,6 @@ impl Series {
         self.nemo.provider().until_settled().await.unwrap();
     }
 
-    /// Looks at the keys in use, and replaces those that are used up.
-    pub(super) async fn check(&mut self) {
-        self.look_at_provider();
-        let bill = self.nemo.provider().bill().by_user();
-        let mut used_up = Vec::new();
-        for (at, key) in self.keys.iter().enumerate() {
-            let account = Account::of(&key.events().await);
-            let book = &self.books[key.id()];
-            self.broken.extend(audit(book, &account, &bill));
-            if key.charged().await != account.settled {
-                let what = format!(
-                    "{} is charged {}, its events say {}",
-                    key.id(),
-                    key.charged().await,
-                    account.settled
-                );
-                self.broken.push(Broken(Promise::Truth, what));
-            }
-            if book.told.iter().any(|told| told.code.as_deref() == Some("budget_exceeded")) {
-                used_up.push(at);
-            }
-        }
-        for managed in std::mem::take(&mut self.managed) {
-            self.check_managed(&managed).await;
-        }
-        self.replace(used_up).await;
-    }
-
     /// What did not hold so far.
     pub(super) fn broken(&self) -> &[Broken] {
         &self.broken
@@ -205,31 +155,6 @@ impl Series {
     /// How often it was killed where.
     pub(super) fn kills(&self) -> BTreeMap<Kill, usize> {
         self.kills.clone()
-    }
-
-    /// Kills it for good, verifies what is on disk, and looks at every key that ever was.
-    pub(super) async fn close(&mut self) -> Ledger {
-        self.nemo.kill9().await;
-        let mut verify = Command::new(env!("CARGO_BIN_EXE_nemo"));
-        let verified =
-            verify.args(["ledger", "verify", "--data-dir"]).arg(self.nemo.data()).output().unwrap();
-        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
-        let (accounts, events) = accounts_on_disk(&self.nemo).await;
-        let bill = self.nemo.provider().bill().by_user();
-        for (id, book) in &self.books {
-            self.broken.extend(audit(book, &accounts[id], &bill));
-        }
-        assert!(self.broken.is_empty(), "{:#?}", self.broken);
-        let calls = || accounts.values().flat_map(|account| account.calls.values());
-        let told = || self.books.values().flat_map(|book| &book.told);
-        Ledger {
-            keys: accounts.len(),
-            events,
-            calls: calls().count(),
-            orphaned: calls().filter(|call| call.orphaned).count(),
-            whole: told().filter(|told| told.whole).count(),
-            refused: told().filter(|told| matches!(told.status, Some(402 | 429))).count(),
-        }
     }
 }
 
@@ -311,46 +236,8 @@ impl Series {
     }
 }
 
-/// Looking.
+/// Its keys.
 impl Series {
-    fn remember(&mut self, load: Load) {
-        let first = self.books.get_mut(self.keys[0].id()).unwrap();
-        first.relabelled.0 += load.relabelled.0;
-        first.relabelled.1 += load.relabelled.1;
-        for told in load.told {
-            self.books.get_mut(&told.key).unwrap().told.push(told);
-        }
-        self.managed.extend(load.managed);
-    }
-
-    fn look_at_provider(&mut self) {
-        let requests = self.nemo.provider().requests();
-        for request in &requests[self.looked_at..] {
-            let marker = request.json()["user"].as_str().unwrap().to_owned();
-            let key = marker.split('/').next().unwrap();
-            self.books.get_mut(key).unwrap().seen.push(marker);
-        }
-        self.looked_at = requests.len();
-    }
-
-    /// What was acknowledged is there, in its order, and nothing but what was asked for.
-    async fn check_managed(&mut self, managed: &Managed) {
-        let (id, http) = (&managed.id, self.nemo.http());
-        let told =
-            self.nemo.manage(reqwest::Method::GET, &format!("/api/keys/{id}/events"), Value::Null).await;
-        let events = if told.status == 200 { told.json()["events"].take() } else { json!([]) };
-        let kinds: Vec<&str> =
-            events.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
-        let known =
-            (managed.acknowledged..=managed.asked).contains(&kinds.len()) && STEPS.starts_with(&kinds);
-        let answer = Answer::of(http.get(self.nemo.url("/v1/key")).bearer_auth(&managed.secret)).await;
-        let expected = if kinds.len() == STEPS.len() { 401 } else { 200 };
-        if !known || answer.status != expected {
-            let what = format!("{managed:?}: {kinds:?}, and its key gets {}", answer.status);
-            self.broken.push(Broken(Promise::Truth, what));
-        }
-    }
-
     async fn replace(&mut self, used_up: impl IntoIterator<Item = usize>) {
         for at in used_up {
             self.keys[at] = self.new_key().await;
@@ -379,7 +266,7 @@ async fn sample(nemo: &Nemo) -> (i128, u64) {
     (call.hold(), call.authorized["hold"]["input_tokens"].as_u64().unwrap())
 }
 
-/// Mostly a good answer that takes some time; of ten calls one bills the whole hold, one fails, one breaks off.
+/// Mostly a good answer that takes some time; of ten calls one bills the whole hold, one fails, two break off.
 /// Every second provider works to the end whether or not anybody listens.
 fn behaviour(request: &ChatRequest, input_tokens: u64) -> Behaviour {
     let number =
@@ -398,23 +285,4 @@ fn behaviour(request: &ChatRequest, input_tokens: u64) -> Behaviour {
 
 fn killed(exited: &Exited) {
     assert_eq!(exited.status.signal(), Some(Signal::KILL.as_raw()), "it ended by itself: {exited}");
-}
-
-/// Every key's account, by id, folded from the store's own bytes; and how many events there are in all.
-async fn accounts_on_disk(nemo: &Nemo) -> (HashMap<String, Account>, usize) {
-    let store = EmbeddedStore::open(&nemo.data(), Options::default()).unwrap();
-    let (mut accounts, mut after, mut events) = (HashMap::<String, Account>::new(), None, 0);
-    loop {
-        let page = store.read_all(after, MAX_PAGE).await.unwrap();
-        let Some(last) = page.last() else { break };
-        (after, events) = (Some(last.position), events + page.len());
-        for event in page.iter().map(|record| &record.event) {
-            if let StreamName::Key(id) = event.stream {
-                let data = serde_json::from_slice(&event.data).unwrap();
-                accounts.entry(id.to_string()).or_default().take(&event.event_type, &data);
-            }
-        }
-    }
-    store.close().await;
-    (accounts, events)
 }
