@@ -1,45 +1,52 @@
 //! The first words on the terminal: what runs where, what was made, and what to do next.
 
+use std::io::Write as _;
+
 use nemo_events::Position;
 
 use crate::app::App;
 use crate::auth::secrets::FirstStart;
 use crate::server::Addresses;
 
+/// A line for people. Whoever started the server may have stopped reading: that must not end it.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 /// Prints them on standard output.
 pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>, events: Option<Position>) {
     let Addresses { inference, management } = addresses;
     let server = &app.config.server;
-    println!("Nemo {} is listening on http://{inference}", env!("CARGO_PKG_VERSION"));
+    say!("Nemo {} is listening on http://{inference}", env!("CARGO_PKG_VERSION"));
     if management != inference {
-        println!("Management listens on http://{management}");
+        say!("Management listens on http://{management}");
     }
     let ledger =
         events.map_or_else(|| "a new ledger".to_owned(), |at| format!("the ledger at position {at}"));
-    println!("Node {} continues {ledger} in {}", server.node, server.data_dir.display());
+    say!("Node {} continues {ledger} in {}", server.node, server.data_dir.display());
     for provider in app.providers.iter() {
-        println!("Provider {} at {}", provider.name, provider.base_url);
+        say!("Provider {} at {}", provider.name, provider.base_url);
     }
     for notice in &app.config.notices {
-        println!("Note: {notice}");
+        say!("Note: {notice}");
     }
     if let Some(first) = first_start {
-        println!("\nThis is its first start. Made:");
-        println!("  {}  the master key: it manages, and never makes a call", first.master_key_file.display());
-        println!("\nNext:");
-        println!("  nemo orgs create acme");
-        println!("  nemo keys create --org acme --name first --budget month=5");
-        println!("\nand then, with the key that is shown once:");
-        println!(
-            "  curl http://{inference}/v1/chat/completions -H \"authorization: Bearer $NEMO_API_KEY\" \\"
-        );
-        println!("    -H 'content-type: application/json' \\");
-        println!(
+        say!("\nThis is its first start. Made:");
+        say!("  {}  the master key: it manages, and never makes a call", first.master_key_file.display());
+        say!("\nNext:");
+        say!("  nemo orgs create acme");
+        say!("  nemo keys create --org acme --name first --budget month=5");
+        say!("\nand then, with the key that is shown once:");
+        say!("  curl http://{inference}/v1/chat/completions -H \"authorization: Bearer $NEMO_API_KEY\" \\");
+        say!("    -H 'content-type: application/json' \\");
+        say!(
             "    -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
             example_model(app)
         );
     } else if let Some(file) = app.secrets.master_key_file_still_there() {
-        println!("The master key is still in {}. Move it to a safe place.", file.display());
+        say!("The master key is still in {}. Move it to a safe place.", file.display());
     }
 }
 

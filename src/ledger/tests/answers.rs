@@ -45,7 +45,10 @@ async fn while_an_append_waits_nothing_that_rests_on_it_is_answered_and_then_all
         ("revoked", then(revoked, |r| assert!(r.is_ok()), tell("revoked"))),
         ("again", then(again, |r| assert!(r.is_ok()), tell("again"))),
         ("refused", then(refused, |r| assert!(is_refused(r, |x| *x == Refusal::Revoked)), tell("refused"))),
-        ("presents", then(presents, |r| assert!(is_refused(r, |x| *x == Refusal::Revoked)), tell("presents"))),
+        (
+            "presents",
+            then(presents, |r| assert!(is_refused(r, |x| *x == Refusal::Revoked)), tell("presents")),
+        ),
     ];
     a_while().await;
     assert!(order.try_recv().is_err(), "nothing is durable yet");
