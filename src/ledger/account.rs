@@ -10,6 +10,7 @@
 
 mod desk;
 mod pump;
+mod scribe;
 mod stream;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,7 +23,8 @@ use super::Core;
 use super::command::{Asked, Command, Context, Done, ExecuteError, Job};
 use super::fold::Fold;
 use super::pace::Backoff;
-use desk::{Desk, Footing, Scribe};
+use desk::{Desk, Footing};
+use scribe::Scribe;
 
 #[cfg(test)]
 pub(super) use desk::WAITING_AT_MOST;

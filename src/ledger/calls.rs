@@ -3,48 +3,17 @@
 use std::sync::Arc;
 
 use nemo_events::key::{CallAuthorized, CallsRefused, VoidReason};
-use nemo_events::limits::WindowKind;
 use nemo_events::{Actor, CallId, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
 use nemo_projections::decide::{Authorize, Forfeit, KeyCommand, PresentedSecret, Settle, Void, authenticate};
 use nemo_projections::org::Standing;
-use nemo_projections::{KeyState, OrgState, Refusal};
+use nemo_projections::{OrgState, Refusal};
 
 use super::Ledger;
 use super::account::{Account, unattended};
 use super::command::{Command, Context, Done, ExecuteError, Job};
 use super::fold::{Fold, KeyAccount, KeyFold};
 use super::refusals::Taken;
-
-/// What one budget has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BudgetLeft {
-    /// Which budget.
-    pub window: WindowKind,
-    /// Its limit.
-    pub limit: Nanos,
-    /// Limit less what settled and what is held; never below zero.
-    pub free: Nanos,
-}
-
-/// What one rate has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLeft {
-    /// The limit per minute.
-    pub limit: u64,
-    /// What fits now.
-    pub remaining: u64,
-}
-
-/// What a key has left, as callers are told in headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Room {
-    /// The budget with the least left.
-    pub budget: Option<BudgetLeft>,
-    /// Requests per minute.
-    pub requests: Option<RateLeft>,
-    /// Tokens per minute.
-    pub tokens: Option<RateLeft>,
-}
+use super::room::{Room, room};
 
 /// What a caller is told with the end of a call.
 #[derive(Debug, Clone)]
@@ -69,28 +38,6 @@ impl std::fmt::Debug for Account<KeyFold> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Account({})", self.id())
     }
-}
-
-fn room(state: &KeyAccount, now: Timestamp) -> Room {
-    let Some(key) = &state.key else { return Room::default() };
-    let requests = key.request_limit();
-    let tokens = key.limits.tokens_per_minute;
-    Room {
-        budget: tightest(key, now),
-        requests: requests.map(|limit| RateLeft { limit, remaining: key.request_rate.remaining(limit, now) }),
-        tokens: tokens.map(|limit| RateLeft { limit, remaining: key.token_rate.remaining(limit, now) }),
-    }
-}
-
-/// The budget with the least left.
-#[must_use]
-fn tightest(key: &KeyState, now: Timestamp) -> Option<BudgetLeft> {
-    let left = key.limits.budgets.iter().map(|budget| {
-        let window = key.windows.at(budget.window, now);
-        let used = window.settled.checked_add(window.held).unwrap_or(Nanos::MAX);
-        BudgetLeft { window: budget.window, limit: budget.limit, free: budget.limit.minus_or_zero(used) }
-    });
-    left.min_by_key(|left| left.free)
 }
 
 /// A pure command on a key, with refusals of the key that wait to be written.

@@ -14,15 +14,17 @@ mod management;
 mod pace;
 pub mod reap;
 mod refusals;
+mod room;
 mod running;
 #[cfg(test)]
 mod tests;
 
 pub use account::Account;
 pub use accounts::Accounts;
-pub use calls::{Authorized, BudgetLeft, EndAnswer, RateLeft, Room};
+pub use calls::{Authorized, EndAnswer};
 pub use command::{Context, Done, ExecuteError};
 pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
+pub use room::{BudgetLeft, RateLeft, Room};
 pub use running::{Cut, Place, Running};
 
 use std::collections::HashSet;

@@ -302,7 +302,7 @@ mod tests {
         let text = "[[providers]]\nname = \"openai\"\napi_key_env = \"NEMO_TEST_NOT_SET\"";
         let config = Config::from_toml(text, Path::new("nemo.toml"), &Environment::default()).unwrap();
         let error = Providers::new(&config, &Catalogue::embedded().unwrap()).unwrap_err();
-        assert_eq!(error.to_string(), "provider openai has no usable key");
+        assert_eq!(error.to_string(), "the provider openai cannot be used");
         assert!(std::error::Error::source(&error).is_some());
     }
 }

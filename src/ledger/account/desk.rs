@@ -3,15 +3,12 @@
 
 use std::collections::VecDeque;
 
-use nemo_events::{
-    Digest, EventId, EventRecord, Metadata, Position, Revision, Sealed, StreamHead, StreamName, Timestamp,
-};
+use nemo_events::{EventRecord, Position, Revision, Sealed, StreamHead, StreamName, Timestamp};
 use nemo_projections::At;
 use tracing::error;
-use uuid::Uuid;
 
+use super::scribe::Scribe;
 use super::stream::{Read, evolve};
-use crate::ledger::Core;
 use crate::ledger::command::{Context, ExecuteError, Job, Reached};
 use crate::ledger::fold::Fold;
 
@@ -20,8 +17,6 @@ const BATCH_EVENTS: usize = 512;
 const BATCH_BYTES: usize = 512 * 1024;
 /// Commands that may wait for one stream. Ends of calls are not counted: each has a call to itself.
 pub(in crate::ledger) const WAITING_AT_MOST: usize = 16_384;
-/// How far a stream's last event may lie ahead of this node's clock.
-const CLOCK_LEAD_MICROS: i64 = 5_000_000;
 
 /// Whether commands may be decided on the fold in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,13 +65,6 @@ pub(super) enum Step {
     Append(Vec<Sealed>),
     /// Read the stream again.
     Rebuild,
-}
-
-/// What events are sealed with.
-#[derive(Clone, Copy)]
-pub(super) struct Scribe<'a> {
-    pub(super) core: &'a Core,
-    pub(super) stream: &'a StreamName,
 }
 
 impl<F: Fold> Desk<F> {
@@ -190,27 +178,12 @@ impl<F: Fold> Desk<F> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let damaged =
-            |error: &dyn std::fmt::Display| ExecuteError::Damaged(format!("{}: {error}", scribe.stream));
-        let metadata = scribe.metadata(context).map_err(|e| damaged(&e))?;
+        let metadata = scribe.metadata(context)?;
         let mut sealed = Vec::with_capacity(events.len());
         for event in events {
-            let (event_type, version, data) = F::encode(event).map_err(|e| damaged(&e))?;
-            let next = Sealed {
-                stream: scribe.stream.clone(),
-                revision: self.head.next_revision(),
-                id: EventId::from_uuid(Uuid::now_v7()),
-                event_type: event_type.into(),
-                version,
-                recorded_at: now,
-                data: data.into(),
-                metadata: metadata.clone(),
-                prev_hash: self.head.hash,
-                hash: Digest::ZERO,
-            }
-            .with_hash();
+            let next = scribe.seal::<F>(event, &self.head, now, metadata.clone())?;
             let at = At { revision: next.revision, time: now };
-            F::evolve(&mut self.state, event, at).map_err(|e| damaged(&e))?;
+            F::evolve(&mut self.state, event, at).map_err(|e| scribe.damaged(&e))?;
             self.head = next.head();
             sealed.push(next);
         }
@@ -348,29 +321,5 @@ impl<F: Fold> Desk<F> {
             }
             let _ = decided.job.release(Reached { revision: decided.revision, position: None });
         }
-    }
-}
-
-impl Scribe<'_> {
-    /// Never before the stream's last event. Where the clock lies far behind it nothing is granted; but
-    /// what must happen is decided at the stream's own time.
-    fn decision_time(self, head: &StreamHead, must_happen: bool) -> Result<Timestamp, ExecuteError> {
-        let now = self.core.clock.now();
-        let lead = head.recorded_at.micros_since(now);
-        if lead > CLOCK_LEAD_MICROS && !must_happen {
-            return Err(ExecuteError::ClockBehind(lead / 1_000));
-        }
-        Ok(now.max(head.recorded_at))
-    }
-
-    fn metadata(self, context: &Context) -> Result<bytes::Bytes, serde_json::Error> {
-        let metadata = Metadata {
-            actor: context.actor.clone(),
-            request: context.request,
-            call: context.call,
-            node: self.core.node.clone(),
-            boot: self.core.boot,
-        };
-        serde_json::to_vec(&metadata).map(Into::into)
     }
 }

@@ -16,6 +16,7 @@ mod clock;
 mod conflicts;
 mod damage;
 mod follow;
+mod history;
 mod model;
 mod probe;
 mod refusals;
