@@ -100,7 +100,8 @@ impl<F: Fold> Desk<F> {
 
     /// Whether the fold is durable as a whole, and not known to be behind.
     pub(super) fn is_settled(&self) -> bool {
-        self.footing == Footing::Firm && self.waiting() == 0 && self.seen <= self.head.revision
+        let known = self.durable == self.head.revision && self.seen <= self.durable;
+        known && self.footing == Footing::Firm && self.waiting() == 0
     }
 
     /// Whether something waits and nobody sees to it. Then the asker must.

@@ -112,6 +112,7 @@ async fn a_panic_with_the_half_of_it_done_leaves_no_trace() {
         async move { account.execute(LateBomb, Context::system()).await }
     });
     assert!(bomb.await.unwrap_err().is_panic());
+    assert_eq!(account.settled(|_| ()), None);
     assert_eq!(node.ledger.authenticate(&account, presented()).await.unwrap(), 1, "not revoked");
     assert!(answer(node.asks(&account, call(1)).await).await.is_ok());
     assert_eq!(node.history(account.id()).await.types_after_creation(), ["CallAuthorized"]);

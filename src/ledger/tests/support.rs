@@ -2,7 +2,6 @@
 //!
 //! The card costs 1,000 nano-dollars for a token in and 10,000 for a token out.
 
-use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +12,8 @@ use nemo_events::limits::{Budget, Endpoint, KeyLimits, WindowKind};
 use nemo_events::org::OrgLimits;
 use nemo_events::price::{PriceCard, Rates};
 use nemo_events::{
-    CallId, Digest, EventRecord, KeyEvent, KeyId, Nanos, OrgId, Position, RequestId, Revision, StreamHead,
-    StreamName, Timestamp, Usage,
+    CallId, Digest, EventRecord, KeyId, Nanos, OrgId, Position, RequestId, Revision, StreamName, Timestamp,
+    Usage,
 };
 use nemo_projections::decide::{
     Authorize, Create, CreateOrg, Forfeit, ForfeitCharge, Forfeiter, PresentedSecret, Priced, Revoke, Settle,
@@ -22,7 +21,7 @@ use nemo_projections::decide::{
 };
 use nemo_projections::hold::Ask;
 use nemo_projections::org::Standing;
-use nemo_projections::{At, KeyState};
+
 use nemo_store::{Direction, EventStore, MemoryStore};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -53,7 +52,7 @@ pub(super) async fn node() -> Node {
 }
 
 pub(super) async fn impatient_node() -> Node {
-    let patience = Duration::from_millis(10);
+    let patience = Duration::from_millis(250);
     another_node(&Arc::new(MemoryStore::new()), Pace { authorize: patience, manage: patience, ..PACE }).await
 }
 
