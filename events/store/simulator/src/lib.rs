@@ -1,0 +1,1 @@
+//! EventStoreDB's protocol over loopback, with faults on demand; for tests.
