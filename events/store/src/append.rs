@@ -4,6 +4,12 @@ use nemo_events::Sealed;
 
 use crate::{AppendError, Expected, MAX_APPEND};
 
+/// What a stream must look like for these events to continue it.
+pub(crate) fn expected(events: &[Sealed]) -> Result<Expected, AppendError> {
+    let first = events.first().ok_or(AppendError::Invalid("no events"))?;
+    Ok(Expected::before(first.revision))
+}
+
 /// Checks that the events continue one stream behind `expected`, each chained to the one before and
 /// each being what its hash says: what a store has taken in, it must be able to verify for ever.
 pub(crate) fn check(expected: Expected, events: &[Sealed]) -> Result<(), AppendError> {

@@ -53,6 +53,8 @@ macro_rules! contract_tests {
             an_append_shows_as_a_whole_or_not_at_all,
             of_many_appenders_at_one_revision_exactly_one_wins,
             many_streams_grow_at_the_same_time,
+            a_list_is_appended_in_its_order,
+            of_a_list_only_what_comes_before_a_conflict_is_written,
             stored_bytes_come_back_verbatim,
             a_stream_is_read_in_pages_in_both_directions,
             a_stream_that_does_not_exist_is_empty,

@@ -37,6 +37,7 @@ mod watermark;
 mod writer;
 
 pub use error::{FatalError, OpenError};
+pub use lock::DirLock;
 pub use options::{Options, Progress, WatermarkRule};
 pub use verify::Verified;
 
@@ -50,11 +51,11 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::append::check;
+use crate::append::{check, expected};
 use crate::follow::Follower;
 use crate::{AppendError, Direction, EventStore, Expected, ReadError, Subscription};
 use reads::Reads;
-use writer::{Message, Request, Writer};
+use writer::{Append, Message, Request, Writer};
 
 /// Events of one directory. See the module for what it promises.
 #[derive(Debug)]
@@ -108,6 +109,14 @@ impl EmbeddedStore {
         verify::verify(&self.reads, on_progress).await
     }
 
+    async fn submit(&self, appends: Vec<Append>) -> Result<Position, AppendError> {
+        let closed = || AppendError::Unavailable("the store is closed".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let request = Request { appends, reply };
+        self.queue.send(Message::Append(request)).await.map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(AppendError::Unknown("the writer is gone".to_owned())))
+    }
+
     /// Finishes the queue, ends subscriptions and reads, checkpoints, and releases the directory.
     async fn shut_down(&self) {
         // Where the queue is closed already, the writer has ended by itself.
@@ -132,11 +141,20 @@ impl EmbeddedStore {
 impl EventStore for EmbeddedStore {
     async fn append(&self, expected: Expected, events: Vec<Sealed>) -> Result<Position, AppendError> {
         check(expected, &events)?;
-        let closed = || AppendError::Unavailable("the store is closed".to_owned());
-        let (reply, answer) = oneshot::channel();
-        let request = Request { expected, events, reply };
-        self.queue.send(Message::Append(request)).await.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(AppendError::Unknown("the writer is gone".to_owned())))
+        self.submit(vec![Append { expected, events }]).await
+    }
+
+    /// In one transaction: a copy costs one sync for each list, not for each append.
+    async fn append_in_order(&self, appends: Vec<Vec<Sealed>>) -> Result<Position, AppendError> {
+        if appends.is_empty() {
+            return Err(AppendError::Invalid("no appends"));
+        }
+        let checked = appends.into_iter().map(|events| {
+            let expected = expected(&events)?;
+            check(expected, &events)?;
+            Ok(Append { expected, events })
+        });
+        self.submit(checked.collect::<Result<_, _>>()?).await
     }
 
     async fn read_stream(

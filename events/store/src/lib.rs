@@ -6,6 +6,7 @@
 mod append;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod copy;
 pub mod embedded;
 mod follow;
 pub mod memory;
@@ -25,6 +26,17 @@ pub enum Expected {
     NoStream,
     /// The stream's last event has this revision.
     Exact(Revision),
+}
+
+impl Expected {
+    /// What the stream must look like for an event of this revision to come next.
+    #[must_use]
+    pub const fn before(revision: Revision) -> Self {
+        match revision.0.checked_sub(1) {
+            None => Self::NoStream,
+            Some(before) => Self::Exact(Revision(before)),
+        }
+    }
 }
 
 /// Why an append did not happen, or may not have happened.
@@ -90,6 +102,23 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// See [`AppendError`]; after `Conflict`, `Unavailable` and `Invalid` nothing was written.
     async fn append(&self, expected: Expected, events: Vec<Sealed>) -> Result<Position, AppendError>;
+
+    /// Appends to several streams in exactly this order, each as [`EventStore::append`] does, behind the
+    /// revision before its first event. What is written of the list is always a beginning of it: nothing
+    /// comes behind an append that did not happen. Answers with the last one's position.
+    ///
+    /// For copies, whose order over all streams must be that of the original. At most [`MAX_PAGE`] events.
+    ///
+    /// # Errors
+    /// See [`AppendError`], of the first that did not happen; what came before it may be written. The same
+    /// list sent again goes on where it ended.
+    async fn append_in_order(&self, appends: Vec<Vec<Sealed>>) -> Result<Position, AppendError> {
+        let mut last = Err(AppendError::Invalid("no appends"));
+        for events in appends {
+            last = Ok(self.append(append::expected(&events)?, events).await?);
+        }
+        last
+    }
 
     /// Reads up to `limit` (and [`MAX_PAGE`]) events of a stream, starting with `from` (inclusive).
     /// A missing stream, and a place beyond the end going forwards, is empty; going backwards from

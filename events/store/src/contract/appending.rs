@@ -219,3 +219,39 @@ pub async fn many_streams_grow_at_the_same_time(store: Arc<dyn EventStore>) {
         assert_eq!(events.last().unwrap().event.head(), script.head);
     }
 }
+
+async fn log(store: &dyn EventStore) -> Vec<Sealed> {
+    store.read_all(None, MAX_PAGE).await.unwrap().into_iter().map(|record| record.event).collect()
+}
+
+/// Streams alternate, and come several times; the same list again changes nothing.
+pub async fn a_list_is_appended_in_its_order(store: Arc<dyn EventStore>) {
+    let (mut one, mut two) = (Script::of_key(1), Script::of_key(2));
+    one.write(&*store, 1).await;
+    let list: Vec<Vec<Sealed>> = [two.next(2), one.next(1), two.next(1), one.next(3)]
+        .into_iter()
+        .map(|append| append.events)
+        .collect();
+    let position = store.append_in_order(list.clone()).await.unwrap();
+    assert_eq!(store.head().await.unwrap(), Some(position));
+    let whole_log = log(&*store).await;
+    assert_eq!(whole_log[1..], list.concat());
+    assert_eq!(store.append_in_order(list).await.unwrap(), position, "sent again");
+    assert_eq!(log(&*store).await, whole_log);
+    one.write(&*store, 1).await;
+    assert!(matches!(store.append_in_order(Vec::new()).await, Err(AppendError::Invalid(_))));
+    assert!(matches!(store.append_in_order(vec![Vec::new()]).await, Err(AppendError::Invalid(_))));
+}
+
+/// Nothing behind it, although it would have fitted.
+pub async fn of_a_list_only_what_comes_before_a_conflict_is_written(store: Arc<dyn EventStore>) {
+    let (mut one, mut two, mut three) = (Script::of_key(1), Script::of_key(2), Script::of_key(3));
+    let mut elsewhere = two.clone();
+    elsewhere.write(&*store, 1).await;
+    let before = log(&*store).await;
+    let list = vec![one.next(2).events, two.next(1).events, three.next(1).events];
+    let answer = store.append_in_order(list.clone()).await;
+    assert!(matches!(answer, Err(AppendError::Conflict)), "{answer:?}");
+    assert_eq!(log(&*store).await[before.len()..], list[0]);
+    one.write(&*store, 1).await;
+}

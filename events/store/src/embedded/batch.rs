@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::heads::Heads;
 use super::row::{INSERT, insert, signed};
 use super::watermark::Mark;
-use super::writer::Request;
+use super::writer::{Append, Request};
 use crate::append::NOT_CHAINED;
 use crate::{AppendError, Expected};
 
@@ -45,35 +45,58 @@ impl<'a> Batch<'a> {
         self.last
     }
 
-    /// Decides one append and, if it fits, inserts its events. An answer that does not depend on this
-    /// batch is given at once.
+    /// Decides a request's appends in their order, up to the first that does not fit, and inserts the
+    /// events of those that do. An answer that does not depend on this batch is given at once.
     ///
     /// On an error the transaction has to be rolled back, whatever was staged.
     pub(super) fn stage(&mut self, db: &Connection, request: Request) -> rusqlite::Result<()> {
-        let Request { expected, events, reply } = request;
-        let Some(first) = events.first() else { return Ok(()) };
-        let staged = self.staged.get(&first.stream).copied();
-        let head = staged.unwrap_or_else(|| self.heads.get(&first.stream));
-        self.stream.clear();
-        // Writing to a String cannot fail.
-        let _ = write!(self.stream, "{}", first.stream);
-        let staging = match self.decide(db, expected, &events, head) {
-            Ok(Decision::Known(answer)) if staged.is_none() => {
-                // The caller may have gone; then nobody needs the answer.
-                let _ = reply.send(answer);
-                return Ok(());
-            }
-            Ok(Decision::Known(answer)) => Ok(answer),
-            Ok(Decision::Insert) => self.insert(db, &events).map(Ok),
-            Err(error) => Err(error),
-        };
+        let Request { appends, reply } = request;
+        let mut rests_on_batch = false;
+        let staging = self.stage_all(db, appends, &mut rests_on_batch);
         // Also after an error, when nobody gets these answers: every appender is told something.
         let (answer, outcome) = match staging {
             Ok(answer) => (answer, Ok(())),
-            Err(error) => (Err(AppendError::Unknown(error.to_string())), Err(error)),
+            Err(error) => {
+                rests_on_batch = true;
+                (Err(AppendError::Unknown(error.to_string())), Err(error))
+            }
         };
-        self.waiting.push((reply, answer));
+        if rests_on_batch {
+            self.waiting.push((reply, answer));
+        } else {
+            // The caller may have gone; then nobody needs the answer.
+            let _ = reply.send(answer);
+        }
         outcome
+    }
+
+    fn stage_all(
+        &mut self,
+        db: &Connection,
+        appends: Vec<Append>,
+        rests_on_batch: &mut bool,
+    ) -> rusqlite::Result<Result<Position, AppendError>> {
+        let mut last = Err(AppendError::Invalid("no appends"));
+        for Append { expected, events } in appends {
+            let Some(first) = events.first() else { return Ok(Err(AppendError::Invalid("no events"))) };
+            let staged = self.staged.get(&first.stream).copied();
+            let head = staged.unwrap_or_else(|| self.heads.get(&first.stream));
+            self.stream.clear();
+            // Writing to a String cannot fail.
+            let _ = write!(self.stream, "{}", first.stream);
+            *rests_on_batch |= staged.is_some();
+            last = match self.decide(db, expected, &events, head)? {
+                Decision::Known(answer) => answer,
+                Decision::Insert => {
+                    *rests_on_batch = true;
+                    Ok(self.insert(db, &events)?)
+                }
+            };
+            if last.is_err() {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     fn decide(

@@ -14,12 +14,16 @@ use super::files::{failed, private_file};
 
 /// Held as long as the directory is in use; dropping it releases the directory.
 #[derive(Debug)]
-pub(super) struct DirLock {
+pub struct DirLock {
     _file: File,
 }
 
 impl DirLock {
-    pub(super) fn acquire(dir: &Path) -> Result<Self, OpenError> {
+    /// Takes the directory for this process, until the lock is dropped.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] where another process, or another lock in this one, holds it.
+    pub fn acquire(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join("lock");
         let mut file = private_file(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

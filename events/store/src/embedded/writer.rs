@@ -44,15 +44,24 @@ pub(super) enum Message {
 }
 
 /// An append that [`crate::append::check`] has passed.
-pub(super) struct Request {
+pub(super) struct Append {
     pub(super) expected: Expected,
     pub(super) events: Vec<Sealed>,
+}
+
+/// Appends that happen in this order, up to the first that cannot.
+pub(super) struct Request {
+    pub(super) appends: Vec<Append>,
     pub(super) reply: oneshot::Sender<Result<Position, AppendError>>,
 }
 
 impl Request {
+    fn events(&self) -> impl Iterator<Item = &Sealed> {
+        self.appends.iter().flat_map(|append| &append.events)
+    }
+
     fn bytes(&self) -> usize {
-        self.events.iter().map(|event| event.data.len() + event.metadata.len()).sum()
+        self.events().map(|event| event.data.len() + event.metadata.len()).sum()
     }
 }
 
@@ -146,7 +155,7 @@ impl Writer {
         let (mut events, mut bytes) = (0, 0);
         let mut next = Some(first);
         while let Some(request) = next {
-            events += request.events.len();
+            events += request.events().count();
             bytes += request.bytes();
             batch.stage(&self.db, request).map_err(|error| self.roll_back("insert events", error))?;
             let full = events >= BATCH_EVENTS || bytes >= BATCH_BYTES;
