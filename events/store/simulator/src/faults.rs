@@ -30,6 +30,8 @@ pub enum AppendFault {
     SilentAfterCommit,
     /// Neither written nor answered; the connection stays.
     Silent,
+    /// The call ends without an answer and without an error, as a server's that shuts down. Not written.
+    EndSession,
     /// Answered like this now, written only when [`Simulator::commit_late`](crate::Simulator::commit_late) says so.
     LateCommit(LateAnswer),
     /// As if nothing had happened, but later by so much.

@@ -31,6 +31,7 @@
     clippy::indexing_slicing,
     reason = "for tests: where it is wrong about these, they fail, and should"
 )]
+#![allow(clippy::result_large_err, reason = "tonic's status, which its services return, is large")]
 
 mod call;
 mod counters;

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
@@ -56,8 +56,26 @@ pub(crate) struct Node {
 
 struct Up {
     listening: CancellationToken,
-    connected: CancellationToken,
+    connected: Connected,
     closed: std::sync::mpsc::Receiver<()>,
+}
+
+/// What ends the connections that are open; another one each time that it has.
+#[derive(Clone)]
+struct Connected(Arc<Mutex<CancellationToken>>);
+
+impl Connected {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(CancellationToken::new())))
+    }
+
+    fn now(&self) -> CancellationToken {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn cut(&self) {
+        std::mem::take(&mut *self.0.lock().unwrap()).cancel();
+    }
 }
 
 impl Node {
@@ -76,7 +94,7 @@ impl Node {
         }
         let _inside = runtime.enter();
         let listener = self.port.listen()?;
-        let (listening, connected) = (CancellationToken::new(), CancellationToken::new());
+        let (listening, connected) = (CancellationToken::new(), Connected::new());
         let (closing, closed) = std::sync::mpsc::channel();
         let (wires, incoming) = mpsc::channel(1);
         let accept =
@@ -100,26 +118,25 @@ impl Node {
         let Some(up) = self.up.take() else { return };
         shared.members[self.number].is_up.store(false, Ordering::SeqCst);
         up.listening.cancel();
-        up.connected.cancel();
         // An error means that the listener's task is gone, and the listener with it.
         let _ = up.closed.recv();
+        up.connected.cut();
         shared.log.barrier();
     }
 
-    /// Cuts the connections that are open; new ones are accepted.
-    pub(crate) fn cut(&mut self, shared: &Arc<Shared>, runtime: &Handle) -> io::Result<()> {
-        if self.up.is_some() {
-            self.stop(shared);
-            self.start(shared, runtime)?;
+    /// Cuts the connections that are open; when this returns nothing that came by them is committed any more.
+    pub(crate) fn cut(&self, shared: &Shared) {
+        if let Some(up) = &self.up {
+            up.connected.cut();
+            shared.log.barrier();
         }
-        Ok(())
     }
 }
 
 /// Takes connections from the system to the services.
 struct Accept {
     shared: Arc<Shared>,
-    connected: CancellationToken,
+    connected: Connected,
     tls: Option<TlsAcceptor>,
     wires: mpsc::Sender<io::Result<Boxed>>,
 }
@@ -138,13 +155,13 @@ impl Accept {
             let Ok((stream, _)) = listener.accept().await else { continue };
             let accept = Arc::clone(&accept);
             tokio::spawn(async move {
-                let connected = accept.connected.clone();
-                let _ = connected.run_until_cancelled(accept.hand_over(stream)).await;
+                let connected = accept.connected.now();
+                let _ = connected.run_until_cancelled(accept.hand_over(stream, &connected)).await;
             });
         }
     }
 
-    async fn hand_over(&self, stream: TcpStream) {
+    async fn hand_over(&self, stream: TcpStream, connected: &CancellationToken) {
         let open = self.shared.counters.open(
             |counts| {
                 counts.connections += 1;
@@ -166,7 +183,7 @@ impl Accept {
             },
             None => Box::new(stream),
         };
-        let wire = Wire::new(io, Link::new(&self.connected), frozen, open);
+        let wire = Wire::new(io, Link::new(connected), frozen, open);
         // An error means that the node has been stopped.
         let _ = self.wires.send(Ok(wire)).await;
     }

@@ -29,6 +29,8 @@ pub(super) enum Reply {
     Nothing,
     /// The call ends like this.
     End(Status),
+    /// The call ends as if all were said.
+    Finish,
 }
 
 impl Streams {
@@ -47,7 +49,7 @@ impl Streams {
             tokio::time::sleep(by).await;
         }
         shared.travel(arrived).await;
-        if call.requires_leader
+        if !self.leads_if_it_must(call)
             && let Err(status) = shared.check_leader(self.node)
         {
             return Reply::End(status);
@@ -56,9 +58,22 @@ impl Streams {
             return Reply::Say(Err(refusal));
         }
         match fault {
-            None | Some(AppendFault::Slow(_)) => Reply::Say(self.commit(call, write)),
+            None | Some(AppendFault::Slow(_)) => self.commit_and_say(call, write),
             Some(fault) => self.fail(call, write, fault),
         }
+    }
+
+    /// A leader that loses its place before the append's turn has come redirects it like any that comes later.
+    fn commit_and_say(&self, call: &Call, write: Write) -> Reply {
+        let outcome = self.commit(call, write);
+        match self.shared.check_leader(self.node) {
+            Err(status) if outcome.is_err() && call.requires_leader => Reply::End(status),
+            _ => Reply::Say(outcome),
+        }
+    }
+
+    fn leads_if_it_must(&self, call: &Call) -> bool {
+        !call.requires_leader || self.shared.leader() == self.node
     }
 
     fn fail(&self, call: &Call, write: Write, fault: AppendFault) -> Reply {
@@ -83,6 +98,7 @@ impl Streams {
                 Reply::Nothing
             }
             AppendFault::Silent => Reply::Nothing,
+            AppendFault::EndSession => Reply::Finish,
             AppendFault::LateCommit(answer) => {
                 let Write { stream, expected, events } = write;
                 self.shared.faults.hold(LateAppend { stream, expected, events });
@@ -92,7 +108,7 @@ impl Streams {
                     LateAnswer::Cut => self.cut(call),
                 }
             }
-            AppendFault::Slow(_) => Reply::Say(self.commit(call, write)),
+            AppendFault::Slow(_) => self.commit_and_say(call, write),
         }
     }
 
@@ -104,7 +120,7 @@ impl Streams {
     fn commit(&self, call: &Call, write: Write) -> Result<Appended, Refusal> {
         let counters = &self.shared.counters;
         let number = write.events.len() as u64;
-        let may = || !call.link.is_cut();
+        let may = || !call.link.is_cut() && self.leads_if_it_must(call);
         match self.shared.log.append(&write.stream, write.expected, write.events, may) {
             Ok(appended) => {
                 if !appended.again {
@@ -167,7 +183,7 @@ impl Streams {
             }
             Reply::Say(Err(refusal)) | Reply::SayHalf(Err(refusal)) => Err(refuse(refusal)),
             Reply::End(status) => Err(status),
-            Reply::Nothing => {
+            Reply::Nothing | Reply::Finish => {
                 call.until_deadline().await;
                 Err(statuses::deadline_exceeded())
             }

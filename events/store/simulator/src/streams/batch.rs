@@ -69,7 +69,14 @@ impl Streams {
 
     async fn run(&self, call: &Call, requests: Streaming<wire::BatchAppendReq>, answers: &Sender) {
         let (queue, waiting) = mpsc::channel(WAITING);
-        tokio::join!(self.receive(requests, queue, answers), self.work(call, waiting, answers));
+        let receive = self.receive(requests, queue, answers);
+        let work = self.work(call, waiting, answers);
+        tokio::pin!(receive, work);
+        // What was read is seen through, even when the client has left; a call that has ended reads no more.
+        tokio::select! {
+            () = &mut receive => work.await,
+            () = &mut work => {}
+        }
     }
 
     async fn receive(
@@ -158,6 +165,7 @@ impl Streams {
                     let _ = answers.send(Err(status)).await;
                     return;
                 }
+                Reply::Finish => return,
             }
         }
     }

@@ -28,7 +28,9 @@ pub(crate) fn connect(server: &Simulator) -> Client {
 }
 
 pub(crate) fn connect_to(connection_string: &str) -> Client {
-    Client::new(connection_string.parse().expect("a connection string")).expect("a client")
+    // The client sleeps for this long before it connects, half a second unless it is told.
+    let settings = format!("{connection_string}&discoveryInterval=5").parse().expect("a connection string");
+    Client::new(settings).expect("a client")
 }
 
 pub(crate) async fn session(client: &Client) -> BatchAppendClient {

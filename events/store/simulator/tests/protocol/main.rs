@@ -10,5 +10,8 @@
 
 mod appends;
 mod client;
+mod faults;
+mod plain;
 mod reads;
+mod servers;
 mod subscriptions;
