@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use nemo_projections::Refusal;
+use nemo_projections::key::SECRETS_KEPT;
 use nemo_projections::refusal::{BudgetShort, PriceRefusal};
 use serde_json::json;
 
@@ -379,6 +380,10 @@ impl From<&Refusal> for Failure {
             R::SecretUnknown(version) => {
                 missing(&format!("The key has no earlier secret with version {version}.")).about("version")
             }
+            R::TooManySecrets => clash(format!(
+                "{SECRETS_KEPT} secrets of the key work already. Retire an earlier one, wait until an overlap ends, \
+                 or rotate without an overlap."
+            )),
             R::Invalid(why) => bad(format!("{why}.")),
         }
     }

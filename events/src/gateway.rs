@@ -14,7 +14,9 @@ event_stream! {
         NodeStarted = 1,
         NodeStopped = 1,
         MasterKeyInstalled = 1,
+        MasterKeyRetired = 1,
         PepperAdded = 1,
+        PepperRetired = 1,
         PresentationsRefused = 1,
     }
 }
@@ -54,6 +56,18 @@ pub struct MasterKeyInstalled {
     pub replaces: Option<MasterKeyId>,
 }
 
+/// A master key was given its end. It may still lie ahead, while whoever uses the key changes over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MasterKeyRetired {
+    /// The key's public id.
+    pub master_key: MasterKeyId,
+    /// From this moment on it is refused.
+    pub valid_until: Timestamp,
+    /// It was given away: what was done with it needs a look.
+    pub leaked: bool,
+}
+
 /// A pepper came into use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +76,14 @@ pub struct PepperAdded {
     pub pepper: PepperId,
     /// A hash that tells this pepper from another, and opens nothing.
     pub fingerprint: Digest,
+}
+
+/// A pepper went out of use: secrets that are digested under it are refused from here on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PepperRetired {
+    /// The pepper's id.
+    pub pepper: PepperId,
 }
 
 /// Strings that are no virtual key of ours were presented as one; counted, never kept.

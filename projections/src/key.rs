@@ -7,7 +7,7 @@ use nemo_events::key::{
     Labels,
 };
 use nemo_events::limits::KeyLimits;
-use nemo_events::{CallId, KeyEvent, Nanos, OrgId, PriceCardId, Revision, Timestamp};
+use nemo_events::{CallId, Digest, KeyEvent, Nanos, OrgId, PepperId, PriceCardId, Revision, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Windows;
@@ -18,8 +18,9 @@ use crate::{At, CorruptLog};
 const ENDED_CALLS_KEPT_SECS: i64 = 24 * 3600;
 /// How many ended calls are remembered at most, so that a busy key's fold stays small.
 const ENDED_CALLS_KEPT: usize = 20_000;
-/// How many secrets are remembered; a caller with an older one is told that it is no key of ours.
-const SECRETS_KEPT: usize = 8;
+/// How many secrets are remembered, and so how many may work at the same time. A caller with an older one is
+/// told that it is no key of ours.
+pub const SECRETS_KEPT: usize = 8;
 
 /// Whether the key may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,35 @@ pub struct SecretState {
     pub secret: KeySecret,
     /// From this moment on it is refused; `None` for the current one.
     pub valid_until: Option<Timestamp>,
+    /// Its digest under the pepper before: a request that was digested just before the renewal, or by a node
+    /// that does not have the new pepper yet, still proves the same secret.
+    #[serde(default)]
+    pub renewed_from: Option<(PepperId, Digest)>,
+}
+
+impl SecretState {
+    const fn new(secret: KeySecret) -> Self {
+        Self { secret, valid_until: None, renewed_from: None }
+    }
+
+    /// Whether it works at this moment.
+    #[must_use]
+    pub fn works_at(&self, now: Timestamp) -> bool {
+        self.valid_until.is_none_or(|until| now < until)
+    }
+
+    /// Whether it has this digest under this pepper.
+    #[must_use]
+    pub fn is(&self, pepper: &PepperId, digest: &Digest) -> bool {
+        let now = self.secret.pepper == *pepper && self.secret.digest == *digest;
+        let before = self.renewed_from.as_ref().is_some_and(|(p, d)| p == pepper && d == digest);
+        now || before
+    }
+
+    fn renewed(&mut self, secret: &KeySecret) {
+        let before = std::mem::replace(&mut self.secret, secret.clone());
+        self.renewed_from = Some((before.pepper, before.digest));
+    }
 }
 
 /// A call that has not ended.
@@ -153,7 +183,7 @@ impl KeyState {
             labels: created.labels.clone(),
             labels_revision: at.revision,
             limits: created.limits.clone(),
-            secrets: vec![SecretState { secret: created.secret.clone(), valid_until: None }],
+            secrets: vec![SecretState::new(created.secret.clone())],
             windows: Windows::default(),
             request_rate: Bucket::default(),
             token_rate: Bucket::default(),
@@ -176,9 +206,11 @@ impl KeyState {
             KeyEvent::KeyBlocked(_) => self.set_status(Status::Blocked)?,
             KeyEvent::KeyUnblocked(_) => self.set_status(Status::Active)?,
             KeyEvent::KeyRevoked(_) => self.set_status(Status::Revoked)?,
-            KeyEvent::KeySecretRotated(e) => self.secret_rotated(&e.secret, e.previous_valid_until)?,
+            KeyEvent::KeySecretRotated(e) => {
+                self.secret_rotated(&e.secret, e.previous_valid_until, at.time)?
+            }
             KeyEvent::KeySecretRetired(e) => self.secret_mut(e.version)?.valid_until = Some(at.time),
-            KeyEvent::KeyDigestRenewed(e) => self.secret_mut(e.secret.version)?.secret = e.secret.clone(),
+            KeyEvent::KeyDigestRenewed(e) => self.secret_mut(e.secret.version)?.renewed(&e.secret),
             KeyEvent::KeyModelCleared(e) => {
                 self.living()?;
                 self.flagged_models.remove(&(e.provider.clone(), e.provider_model.clone()));
@@ -225,6 +257,7 @@ impl KeyState {
         &mut self,
         secret: &KeySecret,
         previous_valid_until: Timestamp,
+        now: Timestamp,
     ) -> Result<(), CorruptLog> {
         self.living()?;
         if self.current_secret().is_some_and(|current| secret.version <= current.version) {
@@ -234,10 +267,20 @@ impl KeyState {
             let ends = earlier.valid_until.map_or(previous_valid_until, |t| t.min(previous_valid_until));
             earlier.valid_until = Some(ends);
         }
-        self.secrets.push(SecretState { secret: secret.clone(), valid_until: None });
-        let surplus = self.secrets.len().saturating_sub(SECRETS_KEPT);
-        self.secrets.drain(..surplus);
+        self.secrets.push(SecretState::new(secret.clone()));
+        self.forget_secrets(now);
         Ok(())
+    }
+
+    /// Forgets the oldest secrets, those first that do not work any more.
+    fn forget_secrets(&mut self, now: Timestamp) {
+        let mut surplus = self.secrets.len().saturating_sub(SECRETS_KEPT);
+        self.secrets.retain(|secret| {
+            let forget = surplus > 0 && !secret.works_at(now);
+            surplus = surplus.saturating_sub(usize::from(forget));
+            !forget
+        });
+        self.secrets.drain(..surplus);
     }
 
     fn secret_mut(&mut self, version: u32) -> Result<&mut SecretState, CorruptLog> {

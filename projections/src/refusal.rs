@@ -123,6 +123,8 @@ pub enum Refusal {
     CorrectionOutOfRange,
     /// The key has no such secret, or it is the current one.
     SecretUnknown(u32),
+    /// As many of the key's secrets work already as are remembered.
+    TooManySecrets,
     /// The wanted change is not valid; says why.
     Invalid(String),
 }
@@ -162,6 +164,7 @@ impl Refusal {
             Self::CallNotOverdue(_) => "call_not_overdue",
             Self::CorrectionOutOfRange => "correction_out_of_range",
             Self::SecretUnknown(_) => "secret_not_found",
+            Self::TooManySecrets => "too_many_secrets",
             Self::Invalid(_) => "invalid_request",
         }
     }

@@ -1,13 +1,15 @@
 //! Rotation: the overlap, its end to the microsecond, and what is remembered of earlier secrets.
 
 use nemo_events::key::{KeyDigestRenewed, KeySecret, KeySecretRetired, KeySecretRotated};
-use nemo_events::{Digest, Timestamp};
+use nemo_events::{Digest, KeyEvent, Timestamp};
 use nemo_projections::Refusal;
-use nemo_projections::decide::{Block, RenewDigest, RetireSecret, Rotate, authenticate};
+use nemo_projections::decide::{
+    Authorize, Block, PresentedSecret, RenewDigest, RetireSecret, Rotate, authenticate,
+};
 use nemo_projections::org::Standing;
 use nemo_projections::testing::KeyHistory;
 
-use crate::support::{at, key, later, noon, presented, secret, state, unlimited};
+use crate::support::{at, call, key, later, noon, presented, secret, state, unlimited};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -86,10 +88,29 @@ fn a_second_rotation_can_shorten_an_earlier_overlap_and_never_lengthen_it() {
 fn a_secret_that_is_forgotten_is_no_key_of_ours() {
     let mut key = key(unlimited());
     for version in 2..=9 {
-        key.execute(&rotate(version, 3_600), noon()).unwrap();
+        key.execute(&rotate(version, 0), noon()).unwrap();
     }
     assert_eq!(works(&key, 1, noon()), Err(Refusal::InvalidKey));
-    assert_eq!(works(&key, 2, noon()), Ok(2), "eight are remembered");
+    assert_eq!(works(&key, 2, noon()), Err(Refusal::SecretRotated), "eight are remembered");
+}
+
+#[test]
+fn no_secret_is_forgotten_before_its_overlap_ends() {
+    let mut key = key(unlimited());
+    for version in 2..=8 {
+        key.execute(&rotate(version, 3_600), noon()).unwrap();
+    }
+    key.when(&rotate(9, 1), noon()).then_refused(&Refusal::TooManySecrets);
+    assert_eq!(works(&key, 1, noon()), Ok(1));
+
+    // A later one that does not work any more makes room; an earlier one that does is kept.
+    key.execute(&RetireSecret { version: 5 }, noon()).unwrap();
+    key.execute(&rotate(9, 3_600), noon()).unwrap();
+    assert_eq!(works(&key, 5, noon()), Err(Refusal::InvalidKey));
+    for version in [1, 2, 3, 4, 6, 7, 8, 9] {
+        assert_eq!(works(&key, version, noon()), Ok(version));
+    }
+    key.when(&rotate(10, 0), noon()).result().unwrap();
 }
 
 #[test]
@@ -140,7 +161,39 @@ fn a_secret_is_digested_again_under_another_pepper_and_nothing_else_changes() {
 
     let events = key.execute(&RenewDigest { secret: renewed.clone() }, noon()).unwrap();
     assert_eq!(events, [KeyDigestRenewed { secret: renewed }.into()]);
-    assert_eq!(works(&key, 1, noon()), Err(Refusal::InvalidKey), "the old digest is gone");
+    assert_eq!(works(&key, 1, noon()), Ok(1), "a request that was digested before is still good");
+    let again = KeySecret { pepper: "pepper-3".parse().unwrap(), digest: Digest::of(b"3"), ..secret(1) };
+    key.execute(&RenewDigest { secret: again }, noon()).unwrap();
+    assert_eq!(works(&key, 1, noon()), Err(Refusal::InvalidKey), "one renewal is bridged, not two");
+}
+
+/// Version 1 as a node presents it that has these peppers, the current one first.
+fn presented_under(peppers: &[&str]) -> PresentedSecret {
+    let digest = |pepper: &str| match pepper {
+        "pepper-1" => secret(1).digest,
+        other => Digest::of(other.as_bytes()),
+    };
+    PresentedSecret { digests: peppers.iter().map(|p| (p.parse().unwrap(), digest(p))).collect() }
+}
+
+#[test]
+fn a_call_under_an_older_pepper_renews_the_digest_once() {
+    let mut key = key(unlimited());
+    let call_under = |n, peppers| Authorize { presented: presented_under(peppers), ..call(n) };
+    assert_eq!(key.execute(&call_under(1, &["pepper-1"]), noon()).unwrap().len(), 1);
+
+    let events = key.execute(&call_under(2, &["pepper-2", "pepper-1"]), noon()).unwrap();
+    let renewed =
+        KeySecret { pepper: "pepper-2".parse().unwrap(), digest: Digest::of(b"pepper-2"), ..secret(1) };
+    assert_eq!(events[0], KeyDigestRenewed { secret: renewed }.into());
+    assert!(matches!(&events[1..], [KeyEvent::CallAuthorized(e)] if e.secret_version == 1));
+    assert_eq!(key.execute(&call_under(3, &["pepper-2", "pepper-1"]), noon()).unwrap().len(), 1);
+
+    // A node without the new pepper still lets the key in, and does not turn it back.
+    assert_eq!(key.execute(&call_under(4, &["pepper-1"]), noon()).unwrap().len(), 1);
+    assert_eq!(state(&key).current_secret().unwrap().pepper.as_str(), "pepper-2");
+    // Without the old pepper the key lives on.
+    assert_eq!(key.execute(&call_under(5, &["pepper-2"]), noon()).unwrap().len(), 1);
 }
 
 #[test]

@@ -166,9 +166,10 @@ impl Fold for GatewayFold {
 
     fn evolve(state: &mut GatewayState, event: &GatewayEvent, _at: At) -> Result<(), CorruptLog> {
         match event {
-            GatewayEvent::PepperAdded(_) | GatewayEvent::MasterKeyInstalled(_) => {
-                state.secrets.push(event.clone())
-            }
+            GatewayEvent::PepperAdded(_)
+            | GatewayEvent::PepperRetired(_)
+            | GatewayEvent::MasterKeyInstalled(_)
+            | GatewayEvent::MasterKeyRetired(_) => state.secrets.push(event.clone()),
             GatewayEvent::NodeStarted(_)
             | GatewayEvent::NodeStopped(_)
             | GatewayEvent::PresentationsRefused(_) => {}

@@ -15,7 +15,7 @@ use crate::sums::{UNITS, sum_columns};
 pub(crate) const APPLICATION_ID: i32 = 0x4e6d_524d;
 
 /// Version of the tables and of what is written into them.
-pub(crate) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 2;
 
 /// A table with the order in which its content is compared.
 pub(crate) struct Table {
@@ -97,7 +97,7 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "key_secrets",
         columns: "key_no INTEGER NOT NULL, version INTEGER NOT NULL, last_four TEXT NOT NULL,
-            created_at INTEGER NOT NULL, valid_until INTEGER, leaked INTEGER NOT NULL,
+            created_at INTEGER NOT NULL, valid_until INTEGER, leaked INTEGER NOT NULL, pepper TEXT NOT NULL,
             PRIMARY KEY (key_no, version)",
         options: BY_KEY,
         indexes: &["key_secrets_by_last_four ON key_secrets (last_four)"],
@@ -218,7 +218,8 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table {
         name: "peppers",
-        columns: "pepper TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, added_at INTEGER NOT NULL",
+        columns: "pepper TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, added_at INTEGER NOT NULL,
+            retired_at INTEGER",
         options: BY_KEY,
         indexes: &[],
         order: "pepper",
@@ -227,7 +228,7 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "master_keys",
         columns: "master_key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, replaces TEXT,
-            installed_at INTEGER NOT NULL",
+            installed_at INTEGER NOT NULL, valid_until INTEGER, leaked INTEGER NOT NULL",
         options: BY_KEY,
         indexes: &[],
         order: "master_key",

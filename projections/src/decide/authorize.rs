@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use nemo_events::key::{CallAuthorized, Client, Hold};
+use nemo_events::key::{CallAuthorized, Client, Hold, KeyDigestRenewed, KeySecret};
 use nemo_events::limits::{Budget, Endpoint, KeyLimits, WhenShort, WindowKind};
 use nemo_events::price::PriceCard;
 use nemo_events::{CallId, Digest, KeyEvent, Nanos, PepperId, PriceCardId, RequestId, Timestamp};
@@ -11,7 +11,7 @@ use nemo_events::{CallId, Digest, KeyEvent, Nanos, PepperId, PriceCardId, Reques
 use super::KeyCommand;
 use crate::budget::window_end;
 use crate::hold::{Ask, hold, largest_output_alone, largest_output_limit};
-use crate::key::{HoldTokens, Status};
+use crate::key::{HoldTokens, SecretState, Status};
 use crate::org::Standing;
 use crate::refusal::{BudgetShort, PriceRefusal};
 use crate::{KeyState, Refusal};
@@ -26,7 +26,7 @@ const LEAST_REASONING_OUTPUT_TOKENS: u64 = 8_192;
 /// The digests of a presented key under every pepper in use.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PresentedSecret {
-    /// One digest for each pepper.
+    /// One digest for each pepper, the current pepper's first.
     pub digests: Vec<(PepperId, Digest)>,
 }
 
@@ -121,7 +121,9 @@ impl KeyCommand for Authorize {
             idempotency_key: self.idempotency_key,
             body: self.body,
         };
-        Ok(vec![event.into()])
+        // Written with the call that proves the secret, so that it costs no append and delays nothing.
+        let renewed = renewal(key, &self.presented).map(KeyEvent::from);
+        Ok(renewed.into_iter().chain([event.into()]).collect())
     }
 }
 
@@ -164,13 +166,7 @@ pub fn authenticate(
     org: Standing,
     now: Timestamp,
 ) -> Result<u32, Refusal> {
-    let same = |s: &crate::key::SecretState| {
-        presented
-            .digests
-            .iter()
-            .any(|(pepper, digest)| *pepper == s.secret.pepper && *digest == s.secret.digest)
-    };
-    let secret = key.secrets.iter().find(|s| same(s)).ok_or(Refusal::InvalidKey)?;
+    let secret = presented_secret(key, presented).ok_or(Refusal::InvalidKey)?;
     match key.status {
         Status::Revoked => return Err(Refusal::Revoked),
         Status::Blocked => return Err(Refusal::Blocked),
@@ -181,13 +177,28 @@ pub fn authenticate(
         Standing::Archived => return Err(Refusal::OrgArchived),
         Standing::Active => {}
     }
-    if secret.valid_until.is_some_and(|until| now >= until) {
+    if !secret.works_at(now) {
         return Err(Refusal::SecretRotated);
     }
     if key.limits.expires_at.is_some_and(|expiry| now >= expiry) {
         return Err(Refusal::Expired);
     }
     Ok(secret.secret.version)
+}
+
+fn presented_secret<'key>(key: &'key KeyState, presented: &PresentedSecret) -> Option<&'key SecretState> {
+    key.secrets.iter().find(|s| presented.digests.iter().any(|(pepper, digest)| s.is(pepper, digest)))
+}
+
+/// The presented secret's digest under the current pepper, if the key still has it under an older one. A
+/// pepper that the caller's node does not know is newer than its own, and is left alone.
+fn renewal(key: &KeyState, presented: &PresentedSecret) -> Option<KeyDigestRenewed> {
+    let kept = &presented_secret(key, presented)?.secret;
+    let ((current, digest), older) = presented.digests.split_first()?;
+    let under_older = older.iter().any(|(pepper, _)| *pepper == kept.pepper);
+    under_older.then(|| KeyDigestRenewed {
+        secret: KeySecret { digest: *digest, pepper: current.clone(), ..kept.clone() },
+    })
 }
 
 /// Whether a model's name matches a pattern in which `*` stands for any run of characters.

@@ -10,7 +10,7 @@ use nemo_events::limits::KeyLimits;
 use nemo_events::{KeyEvent, OrgId, Timestamp};
 
 use super::KeyCommand;
-use crate::key::Status;
+use crate::key::{SECRETS_KEPT, Status};
 use crate::org::Standing;
 use crate::{KeyState, Refusal};
 
@@ -177,6 +177,11 @@ impl KeyCommand for Rotate {
         }
         if i64::from(self.overlap_secs) > OVERLAP_MAX_SECS {
             return Err(invalid("overlap_secs is above 30 days"));
+        }
+        // One more would be forgotten before its overlap ends.
+        let working = key.secrets.iter().filter(|secret| secret.works_at(now)).count();
+        if self.overlap_secs > 0 && working >= SECRETS_KEPT {
+            return Err(Refusal::TooManySecrets);
         }
         let version =
             current.version.checked_add(1).ok_or_else(|| invalid("the key was rotated too often"))?;

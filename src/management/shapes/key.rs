@@ -96,7 +96,7 @@ impl Key {
 
 impl Secret {
     fn of(state: &SecretState) -> Self {
-        let SecretState { secret, valid_until } = state;
+        let SecretState { secret, valid_until, renewed_from: _ } = state;
         let (version, last_four, pepper) = (secret.version, secret.last_four.clone(), secret.pepper.clone());
         Self { version, last_four, pepper, valid_until: *valid_until }
     }

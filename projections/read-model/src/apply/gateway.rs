@@ -1,7 +1,9 @@
 //! Events of the `gateway` stream: the latest of each node, pepper and master key.
 
 use nemo_events::GatewayEvent;
-use nemo_events::gateway::{MasterKeyInstalled, NodeStarted, NodeStopped, PepperAdded};
+use nemo_events::gateway::{
+    MasterKeyInstalled, MasterKeyRetired, NodeStarted, NodeStopped, PepperAdded, PepperRetired,
+};
 use rusqlite::params;
 
 use super::{Batch, Place};
@@ -17,7 +19,9 @@ impl Batch<'_> {
             GatewayEvent::NodeStarted(e) => self.node_started(e, at),
             GatewayEvent::NodeStopped(e) => self.node_stopped(e, at),
             GatewayEvent::MasterKeyInstalled(e) => self.master_key_installed(e, at),
+            GatewayEvent::MasterKeyRetired(e) => self.master_key_retired(e),
             GatewayEvent::PepperAdded(e) => self.pepper_added(e, at),
+            GatewayEvent::PepperRetired(e) => self.pepper_retired(e, at),
             GatewayEvent::PresentationsRefused(e) => Ok(self.refusals.add(NO_KEY, e.since, &e.refusals)?),
         }
     }
@@ -43,8 +47,8 @@ impl Batch<'_> {
     fn master_key_installed(&self, e: &MasterKeyInstalled, at: i64) -> Result<(), Fault> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO master_keys (master_key, fingerprint, replaces, installed_at)
-                 VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO master_keys (master_key, fingerprint, replaces, installed_at,
+                 valid_until, leaked) VALUES (?, ?, ?, ?, NULL, 0)",
             )?
             .execute(params![
                 e.master_key.as_str(),
@@ -55,12 +59,27 @@ impl Batch<'_> {
         Ok(())
     }
 
+    fn master_key_retired(&self, e: &MasterKeyRetired) -> Result<(), Fault> {
+        self.db
+            .prepare_cached("UPDATE master_keys SET valid_until = ?2, leaked = ?3 WHERE master_key = ?1")?
+            .execute(params![e.master_key.as_str(), e.valid_until.as_micros(), e.leaked])?;
+        Ok(())
+    }
+
     fn pepper_added(&self, e: &PepperAdded, at: i64) -> Result<(), Fault> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO peppers (pepper, fingerprint, added_at) VALUES (?, ?, ?)",
+                "INSERT OR REPLACE INTO peppers (pepper, fingerprint, added_at, retired_at)
+                 VALUES (?, ?, ?, NULL)",
             )?
             .execute(params![e.pepper.as_str(), e.fingerprint.as_bytes(), at])?;
+        Ok(())
+    }
+
+    fn pepper_retired(&self, e: &PepperRetired, at: i64) -> Result<(), Fault> {
+        self.db
+            .prepare_cached("UPDATE peppers SET retired_at = ?2 WHERE pepper = ?1")?
+            .execute(params![e.pepper.as_str(), at])?;
         Ok(())
     }
 }

@@ -37,8 +37,9 @@ impl Batch<'_> {
             KeyEvent::KeyRevoked(_) => self.status_set(key_no, Status::Revoked, place),
             KeyEvent::KeySecretRotated(e) => self.secret_rotated(key_no, e, place),
             KeyEvent::KeySecretRetired(e) => self.secret_retired(key_no, e.version, place),
-            // The same secret under another pepper, and a model that may be called again: not shown in lists.
-            KeyEvent::KeyDigestRenewed(_) | KeyEvent::KeyModelCleared(_) => Ok(()),
+            KeyEvent::KeyDigestRenewed(e) => self.digest_renewed(key_no, &e.secret),
+            // A model that may be called again: not shown in lists.
+            KeyEvent::KeyModelCleared(_) => Ok(()),
             KeyEvent::CallAuthorized(e) => self.call_authorized(e, metadata, of, place),
             KeyEvent::CallSettled(e) => self.call_settled(e, of, place),
             KeyEvent::CallVoided(e) => self.call_voided(e, of, place),
@@ -164,11 +165,26 @@ impl Batch<'_> {
     fn secret(&self, key_no: i64, secret: &KeySecret, at: Timestamp) -> Result<(), Fault> {
         self.db
             .prepare_cached(
-                "INSERT INTO key_secrets (key_no, version, last_four, created_at, valid_until, leaked)
-                 VALUES (?, ?, ?, ?, NULL, 0)",
+                "INSERT INTO key_secrets (key_no, version, last_four, created_at, valid_until, leaked, pepper)
+                 VALUES (?, ?, ?, ?, NULL, 0, ?)",
             )?
-            .execute(params![key_no, secret.version, secret.last_four, at.as_micros()])?;
+            .execute(params![
+                key_no,
+                secret.version,
+                secret.last_four,
+                at.as_micros(),
+                secret.pepper.as_str()
+            ])?;
         Ok(())
+    }
+
+    /// The same secret under another pepper.
+    fn digest_renewed(&self, key_no: i64, secret: &KeySecret) -> Result<(), Fault> {
+        let changed = self
+            .db
+            .prepare_cached("UPDATE key_secrets SET pepper = ?3 WHERE key_no = ?1 AND version = ?2")?
+            .execute(params![key_no, secret.version, secret.pepper.as_str()])?;
+        must_be_one(changed)
     }
 
     /// Every earlier secret ends with the overlap, unless it ends before.
@@ -194,10 +210,14 @@ impl Batch<'_> {
             .db
             .prepare_cached("UPDATE key_secrets SET valid_until = ?3 WHERE key_no = ?1 AND version = ?2")?
             .execute(params![key_no, version, place.at.time.as_micros()])?;
-        if changed == 1 {
-            Ok(())
-        } else {
-            Err(CorruptLog("an event names a secret that the key does not have").into())
-        }
+        must_be_one(changed)
+    }
+}
+
+fn must_be_one(changed: usize) -> Result<(), Fault> {
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(CorruptLog("an event names a secret that the key does not have").into())
     }
 }

@@ -3,6 +3,7 @@
 use nemo_events::{BootId, Digest, MasterKeyId, NodeId, PepperId, Timestamp};
 use serde::Serialize;
 
+use super::keys::NEEDS_PEPPER;
 use super::{Answer, Reader, all};
 use crate::error::ReadModelError;
 
@@ -30,6 +31,10 @@ pub struct PepperRow {
     pub fingerprint: Digest,
     /// When it came into use.
     pub added_at: Timestamp,
+    /// When it went out of use.
+    pub retired_at: Option<Timestamp>,
+    /// Keys that are not revoked with a secret that works, or is to work, under this pepper.
+    pub keys: u64,
 }
 
 /// A master key that came into force.
@@ -43,6 +48,10 @@ pub struct MasterKeyRow {
     pub replaces: Option<MasterKeyId>,
     /// When it came into force.
     pub installed_at: Timestamp,
+    /// From then on it is refused; `None` where it has no end.
+    pub valid_until: Option<Timestamp>,
+    /// It was given away.
+    pub leaked: bool,
 }
 
 impl Reader {
@@ -65,15 +74,27 @@ impl Reader {
         })
     }
 
-    /// Every pepper, the latest last.
+    /// Every pepper, the latest last, with the number of keys that need it at this moment. Goes through
+    /// every secret, so it is for people who ask now and then.
     ///
     /// # Errors
     /// A failing database.
-    pub fn peppers(&self) -> Result<Answer<Vec<PepperRow>>, ReadModelError> {
-        const SQL: &str = "SELECT pepper, fingerprint, added_at FROM peppers ORDER BY added_at, pepper";
+    pub fn peppers(&self, now: Timestamp) -> Result<Answer<Vec<PepperRow>>, ReadModelError> {
+        let sql = format!(
+            "SELECT p.pepper, p.fingerprint, p.added_at, p.retired_at, count(DISTINCT s.key_no)
+             FROM peppers p LEFT JOIN (SELECT s.pepper, s.key_no FROM key_secrets s
+                 JOIN keys k USING (key_no) WHERE {NEEDS_PEPPER}) s USING (pepper)
+             GROUP BY p.pepper ORDER BY p.added_at, p.pepper"
+        );
         self.answer(|db| {
-            all(db, SQL, [], |row| {
-                Ok(PepperRow { pepper: row.parsed()?, fingerprint: row.digest()?, added_at: row.time()? })
+            all(db, &sql, [now.as_micros()], |row| {
+                Ok(PepperRow {
+                    pepper: row.parsed()?,
+                    fingerprint: row.digest()?,
+                    added_at: row.time()?,
+                    retired_at: row.opt_time()?,
+                    keys: row.count()?,
+                })
             })
         })
     }
@@ -83,8 +104,8 @@ impl Reader {
     /// # Errors
     /// A failing database.
     pub fn master_keys(&self) -> Result<Answer<Vec<MasterKeyRow>>, ReadModelError> {
-        const SQL: &str = "SELECT master_key, fingerprint, replaces, installed_at FROM master_keys
-             ORDER BY installed_at, master_key";
+        const SQL: &str = "SELECT master_key, fingerprint, replaces, installed_at, valid_until, leaked
+             FROM master_keys ORDER BY installed_at, master_key";
         self.answer(|db| {
             all(db, SQL, [], |row| {
                 Ok(MasterKeyRow {
@@ -92,6 +113,8 @@ impl Reader {
                     fingerprint: row.digest()?,
                     replaces: row.opt_parsed()?,
                     installed_at: row.time()?,
+                    valid_until: row.opt_time()?,
+                    leaked: row.flag()?,
                 })
             })
         })

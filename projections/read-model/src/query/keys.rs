@@ -2,7 +2,7 @@
 
 use nemo_events::key::Labels;
 use nemo_events::limits::KeyLimits;
-use nemo_events::{KeyId, Nanos, OrgId, Position, Revision, Timestamp};
+use nemo_events::{KeyId, Nanos, OrgId, PepperId, Position, Revision, Timestamp};
 use nemo_projections::key::Status;
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -104,9 +104,16 @@ pub struct KeyFilter {
     pub cost_centre: Option<String>,
     /// Keys with this tag among others.
     pub tag: Option<String>,
+    /// Keys that need this pepper at this moment: not revoked, with a secret under it that has not ended.
+    pub needs_pepper: Option<(PepperId, Timestamp)>,
     /// Which keys come first, by creation.
     pub order: Order,
 }
+
+/// Whether a secret `s` of a key `k` may be presented at a moment, the one `?`. A key that is blocked or has
+/// expired may work again, so it counts.
+pub(super) const NEEDS_PEPPER: &str =
+    "k.status <> 'revoked' AND (s.valid_until IS NULL OR s.valid_until > ?)";
 
 const SELECT: &str = "SELECT k.key_no, k.key_id, k.org_id, k.status, k.name, k.app, k.job, k.env, \
      k.cost_centre, k.tags, k.labels_revision, k.limits, k.expires_at, k.secret_version, k.last_four, \
@@ -188,6 +195,15 @@ impl KeyFilter {
         conditions.and_some("k.cost_centre = ?", self.cost_centre.clone());
         conditions
             .and_some("EXISTS (SELECT 1 FROM json_each(k.tags) WHERE json_each.value = ?)", self.tag.clone());
+        if let Some((pepper, now)) = &self.needs_pepper {
+            conditions.and_each(
+                &format!(
+                    "EXISTS (SELECT 1 FROM key_secrets s WHERE s.key_no = k.key_no AND {NEEDS_PEPPER} \
+                     AND s.pepper = ?)"
+                ),
+                [Value::from(now.as_micros()), Value::from(pepper.as_str().to_owned())],
+            );
+        }
         if let Some(text) = &self.search {
             let id = text.strip_prefix("key_").unwrap_or(text);
             let values = [containing(text), id.to_owned(), id.to_owned(), text.clone()];

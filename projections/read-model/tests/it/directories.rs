@@ -1,7 +1,8 @@
 //! Lists of keys, orgs, price cards, nodes, secrets.
 
+use nemo_events::gateway::{MasterKeyRetired, PepperAdded, PepperRetired};
 use nemo_events::limits::{Budget, KeyLimits, WindowKind};
-use nemo_events::{Digest, Nanos, Revision};
+use nemo_events::{Digest, MasterKeyId, Nanos, PepperId, Revision};
 use nemo_projections::key::Status;
 use nemo_read_model::{
     Cursor, KeyFilter, Limit, Order, OrgFilter, PageRequest, ReadModelError, Reader, Snapshot,
@@ -152,8 +153,45 @@ fn price_cards_nodes_and_secrets_are_the_latest_of_each() {
     let nodes = reader.nodes().unwrap().value;
     let nodes: Vec<_> = nodes.iter().map(|row| (&row.node, row.boot, row.stopped_at)).collect();
     assert_eq!(nodes, [(&node("n1"), boot(3), None), (&node("n2"), boot(2), Some(history.now))]);
-    assert_eq!(reader.peppers().unwrap().value[0].fingerprint, Digest::of(b"pepper"));
+    assert_eq!(reader.peppers(history.now).unwrap().value[0].fingerprint, Digest::of(b"pepper"));
     assert_eq!(reader.master_keys().unwrap().value[0].fingerprint, Digest::of(b"master"));
+}
+
+#[test]
+fn a_pepper_knows_which_keys_need_it() {
+    let mut history = History::with_keys("2026-11-22T12:00:00Z", 3);
+    history.install_secrets();
+    let (first, second): (PepperId, PepperId) = ("pepper1".parse().unwrap(), "pepper2".parse().unwrap());
+    history.gateway(PepperAdded { pepper: second.clone(), fingerprint: Digest::of(b"pepper 2") });
+    history.renew(key(0), &second);
+    history.rotate(key(1), true);
+    let counts = |history: &History| {
+        let place = applied(&history.records);
+        let reader = place.model.reader().unwrap();
+        let counts: Vec<u64> =
+            reader.peppers(history.now).unwrap().value.iter().map(|row| row.keys).collect();
+        let filter = KeyFilter { needs_pepper: Some((first.clone(), history.now)), ..KeyFilter::default() };
+        let keys = reader.keys(&filter, &PageRequest::default()).unwrap().value.rows;
+        assert_eq!(keys.len() as u64, counts[0], "the list has as many keys as are counted");
+        counts
+    };
+    assert_eq!(counts(&history), [2, 1], "a key with several secrets counts once");
+    history.revoke(key(2));
+    assert_eq!(counts(&history), [1, 1], "a revoked key needs none");
+    history.renew(key(1), &second);
+    assert_eq!(counts(&history), [0, 2], "neither does a secret that has ended");
+
+    history.gateway(PepperRetired { pepper: first.clone() });
+    let valid_until = history.now;
+    let master_key: MasterKeyId = "AAAAAAAAAAA".parse().unwrap();
+    history.gateway(MasterKeyRetired { master_key, valid_until, leaked: true });
+    let place = applied(&history.records);
+    let reader = place.model.reader().unwrap();
+    let retired: Vec<_> =
+        reader.peppers(history.now).unwrap().value.iter().map(|row| row.retired_at).collect();
+    assert_eq!(retired, [Some(history.now), None]);
+    let keys = reader.master_keys().unwrap().value;
+    assert_eq!((keys[0].valid_until, keys[0].leaked), (Some(valid_until), true));
 }
 
 #[test]

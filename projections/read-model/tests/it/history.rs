@@ -6,8 +6,8 @@ use bytes::Bytes;
 use nemo_events::gateway::{MasterKeyInstalled, NodeStarted, NodeStopped, PepperAdded, PresentationsRefused};
 use nemo_events::key::{
     BoundBasis, CallAuthorized, CallCorrected, CallForfeited, CallSettled, CallVoided, CallsRefused, Client,
-    Ending, Evidence, ForfeitReason, Hold, KeyBlocked, KeyCreated, KeyLimitsSet, KeyRelabelled, KeyRevoked,
-    KeySecret, KeySecretRotated, KeyUnblocked, Labels, RefusalCount, VoidReason,
+    Ending, Evidence, ForfeitReason, Hold, KeyBlocked, KeyCreated, KeyDigestRenewed, KeyLimitsSet,
+    KeyRelabelled, KeyRevoked, KeySecret, KeySecretRotated, KeyUnblocked, Labels, RefusalCount, VoidReason,
 };
 use nemo_events::limits::{Endpoint, KeyLimits};
 use nemo_events::org::{OrgCreated, OrgLimits, OrgRenamed};
@@ -156,6 +156,13 @@ impl History {
         let version = self.state(key).current_secret().unwrap().version + 1;
         let (secret, previous_valid_until) = (secret(version, version as usize), self.now);
         self.key(key, KeySecretRotated { secret, previous_valid_until, leaked });
+    }
+
+    /// Digests a key's current secret under another pepper.
+    pub fn renew(&mut self, key: KeyId, pepper: &PepperId) {
+        let current = self.state(key).current_secret().unwrap().clone();
+        let secret = KeySecret { pepper: pepper.clone(), digest: Digest::of(b"again"), ..current };
+        self.key(key, KeyDigestRenewed { secret });
     }
 
     pub fn refuse(&mut self, key: KeyId, code: &str, count: u64) {
@@ -353,7 +360,7 @@ impl History {
         OrgState::evolve(self.orgs.entry(id).or_default(), &event, at).unwrap();
     }
 
-    fn gateway(&mut self, event: impl Into<GatewayEvent>) {
+    pub fn gateway(&mut self, event: impl Into<GatewayEvent>) {
         let event = event.into();
         self.append(StreamName::Gateway, event.type_name(), event.version(), event.encode().unwrap());
     }
