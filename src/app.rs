@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::auth::in_force::SecretsInForce;
 use crate::auth::misses::ColdMisses;
-use crate::auth::secrets::Secrets;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::providers::Providers;
@@ -16,7 +16,7 @@ pub struct App {
     /// The configuration that it was started with.
     pub config: Config,
     /// Peppers and master keys.
-    pub secrets: Secrets,
+    pub secrets: SecretsInForce,
     /// The ledger.
     pub ledger: Arc<Ledger>,
     /// The read model.

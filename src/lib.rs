@@ -18,6 +18,7 @@ pub mod read_side;
 pub mod request_id;
 pub mod routes;
 pub mod secrets_match;
+pub mod secrets_watch;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::app::{App, Lifecycle};
+use crate::auth::in_force::SecretsInForce;
 use crate::auth::misses::ColdMisses;
 use crate::auth::secrets::{FirstStart, Secrets};
 use crate::catalogue::Catalogue;
@@ -22,7 +23,7 @@ use crate::ledger::{Ledger, LedgerOptions};
 use crate::providers::Providers;
 use crate::providers::openai::InertFields;
 use crate::read_side::ReadSide;
-use crate::{request_id, routes, secrets_match, welcome};
+use crate::{request_id, routes, secrets_match, secrets_watch, welcome};
 
 /// After the drain, how long cut calls have to write their ends.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
@@ -43,14 +44,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     })
     .await
     .context("cannot open the ledger")?;
-    let new_secrets = secrets_match::compare(&ledger.known_secrets(), secrets.fingerprints())?;
+    let new_secrets = secrets_match::compare(&ledger.known_secrets(), &secrets.fingerprints())?;
     ledger.node_started(new_secrets).await.context("cannot write to the ledger")?;
     let catalogue = Catalogue::with(&config.prices).context("the prices cannot be used")?;
     let providers = Providers::new(&config, &catalogue)?;
     let read_side = ReadSide::start(&config.server.data_dir, &ledger);
     let app = Arc::new(App {
         inert_fields: InertFields::with(config.calls.inert_fields.iter().cloned()),
-        secrets,
+        secrets: SecretsInForce::new(secrets),
         ledger,
         read_side,
         providers,
@@ -61,7 +62,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let listening = listen(&app)?;
     welcome::print(&app, &listening.addresses, first_start.as_ref(), events);
     let mut told = ToldToStop::listen()?;
+    let watch = secrets_watch::start(&app)?;
     told.wait().await;
+    watch.abort();
     stop(app, listening.handles, store, told).await
 }
 

@@ -83,7 +83,7 @@ async fn authenticate(request: &HttpRequest, app: &App) -> Result<Caller, Failur
         Presented::Master(_) => return Err(stranger(Failure::master_key_not_allowed())),
         Presented::Neither => return Err(stranger(Failure::invalid_api_key())),
     };
-    let presented = PresentedSecret { digests: app.secrets.peppers().present(&key) };
+    let presented = PresentedSecret { digests: app.secrets.now().peppers().present(&key) };
     let account = look_up(app, &key, address).await.map_err(stranger)?;
     drop(key);
     match app.ledger.authenticate(&account, presented.clone()).await {

@@ -25,9 +25,11 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, ORIGIN};
 use actix_web::{FromRequest, HttpRequest, web};
-use nemo_events::{Actor, MasterKeyId, RequestId};
+use nemo_events::{Actor, MasterKeyId, RequestId, Timestamp};
+use tracing::warn;
 
-use super::pepper::MasterKeys;
+use super::address;
+use super::master_keys::{MasterKeys, Recognised};
 use super::token::Presented;
 use crate::app::App;
 use crate::error::{Failure, FailureReply};
@@ -57,14 +59,29 @@ impl FromRequest for Manager {
     type Future = Ready<Result<Self, FailureReply>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let keys = request.app_data::<web::Data<App>>().map(|app| app.secrets.master_keys());
-        let manager =
-            keys.ok_or_else(Failure::internal).and_then(|keys| authenticate(request.headers(), keys));
+        let app = request.app_data::<web::Data<App>>();
+        let manager = app.ok_or_else(Failure::internal).and_then(|app| {
+            let (secrets, now) = (app.secrets.now(), app.ledger.now());
+            authenticate(request.headers(), secrets.master_keys(), now)
+                .inspect_err(|failure| record_misuse(app, request, failure))
+        });
         ready(manager.map_err(|failure| FailureReply::to(request, failure)))
     }
 }
 
-fn authenticate(headers: &HeaderMap, keys: &MasterKeys) -> Result<Manager, Failure> {
+/// Whoever still has a master key that was replaced forgot about it, or should not have it: counted in the
+/// ledger like strings that are no key, with the address, which tells the two apart.
+fn record_misuse(app: &App, request: &HttpRequest, failure: &Failure) {
+    if failure.code == "master_key_replaced" {
+        let server = &app.config.server;
+        let address = address::of(request, &server.trusted_proxies);
+        let recorded = address.and_then(|at| address::client(at, None, server.record_clients).address);
+        warn!(client.address = ?recorded, "a master key that was replaced is still being used");
+        app.ledger.count_stranger(failure.code, recorded.as_deref());
+    }
+}
+
+fn authenticate(headers: &HeaderMap, keys: &MasterKeys, now: Timestamp) -> Result<Manager, Failure> {
     let text = presented_text(headers)?;
     // Before the key is looked at, so that a page in a browser cannot even try keys out.
     if BROWSER_MARKS.iter().any(|mark| headers.contains_key(mark)) {
@@ -73,10 +90,11 @@ fn authenticate(headers: &HeaderMap, keys: &MasterKeys) -> Result<Manager, Failu
     match Presented::classify(text) {
         Presented::Virtual(_) => Err(Failure::virtual_key_not_allowed()),
         Presented::Neither => Err(invalid_master_key()),
-        Presented::Master(key) => {
-            let master_key = keys.verify(&key).ok_or_else(invalid_master_key)?;
-            Ok(Manager { master_key })
-        }
+        Presented::Master(key) => match keys.recognise(&key, now) {
+            Some(Recognised::InForce(master_key)) => Ok(Manager { master_key }),
+            Some(Recognised::Replaced(_, since)) => Err(replaced(since)),
+            None => Err(invalid_master_key()),
+        },
     }
 }
 
@@ -106,6 +124,14 @@ fn invalid_master_key() -> Failure {
     Failure::new(StatusCode::UNAUTHORIZED, "invalid_api_key", why)
 }
 
+fn replaced(since: Timestamp) -> Failure {
+    let why = format!(
+        "This master key was replaced; it is refused since {since}. Use the new one, which is where \
+         `nemo secrets rotate-master-key` wrote it."
+    );
+    Failure::new(StatusCode::UNAUTHORIZED, "master_key_replaced", why)
+}
+
 fn browser_not_allowed() -> Failure {
     let why = "The master key does not work from a browser (the request carries `Origin`, `Cookie`, \
                `Sec-Fetch-Site` or `Sec-Fetch-Dest`). Use it from a program on a machine that you trust.";
@@ -117,21 +143,21 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
     use actix_web::http::header::HeaderValue;
 
-    use super::super::pepper::MasterKeyVerifier;
+    use super::super::master_keys::{MasterKeyVerifier, Retired};
     use super::super::token::{MasterKeyText, VirtualKeyText};
     use super::*;
 
     /// The outcome of a request with the master key (or whatever `text` is) and another header.
     fn outcome(text: &str, other: Option<&'static str>) -> Result<MasterKeyId, &'static str> {
         let master = MasterKeyText::generate().unwrap();
-        let keys = MasterKeys::new(MasterKeyVerifier::of(&master), Vec::new()).unwrap();
+        let keys = MasterKeys::only(MasterKeyVerifier::of(&master));
         let text = text.replace("MASTER", master.expose_secret());
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(&text).unwrap());
         if let Some(name) = other {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
         }
-        let manager = authenticate(&headers, &keys).map_err(|failure| failure.code)?;
+        let manager = authenticate(&headers, &keys, Timestamp::EPOCH).map_err(|failure| failure.code)?;
         assert_eq!(&manager.master_key, master.id());
         Ok(manager.master_key)
     }
@@ -164,9 +190,24 @@ mod tests {
     }
 
     #[test]
+    fn a_replaced_master_key_is_told_so_and_makes_no_manager() {
+        let old = MasterKeyText::generate().unwrap();
+        let new = MasterKeyVerifier::of(&MasterKeyText::generate().unwrap());
+        let (now, soon) = (Timestamp::EPOCH, Timestamp::EPOCH.plus_secs(1));
+        let keys = MasterKeys::only(MasterKeyVerifier::of(&old));
+        let keys = keys.replaced_by(new, Retired { valid_until: soon, leaked: false }, now);
+        let mut headers = HeaderMap::new();
+        let text = format!("Bearer {}", old.expose_secret());
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(&text).unwrap());
+        assert!(authenticate(&headers, &keys, now).is_ok());
+        assert_eq!(authenticate(&headers, &keys, soon).unwrap_err().code, "master_key_replaced");
+    }
+
+    #[test]
     fn a_key_elsewhere_than_in_one_authorization_header_is_not_looked_at() {
-        let keys =
-            MasterKeys::new(MasterKeyVerifier::of(&MasterKeyText::generate().unwrap()), Vec::new()).unwrap();
+        let keys = MasterKeys::only(MasterKeyVerifier::of(&MasterKeyText::generate().unwrap()));
+        let authenticate =
+            |headers: &HeaderMap, keys: &MasterKeys| authenticate(headers, keys, Timestamp::EPOCH);
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("x-api-key"), HeaderValue::from_static("x"));
         assert_eq!(authenticate(&headers, &keys).unwrap_err().code, "missing_api_key");

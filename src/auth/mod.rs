@@ -6,7 +6,9 @@
 
 pub mod address;
 pub mod caller;
+pub mod in_force;
 pub mod manager;
+pub mod master_keys;
 pub mod misses;
 pub mod pepper;
 pub mod provider_key;

@@ -1,25 +1,24 @@
 //! Digests: what is kept of a key instead of the key, and the peppers without which they are worth nothing.
 //!
 //! A virtual key's digest is an HMAC under a pepper, so that a stolen ledger cannot be searched for keys.
-//! A master key's is a plain domain-separated SHA-256: it never enters the ledger, and 256 random bits
-//! cannot be guessed. Digests compare in constant time; nothing here looks for the first match and stops.
+//! A master key's (`master_keys.rs`) is a plain domain-separated SHA-256: it never enters the ledger, and
+//! 256 random bits cannot be guessed. Digests compare in constant time; nothing here looks for the first
+//! match and stops.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use nemo_events::key::KeySecret;
-use nemo_events::{Digest, MasterKeyId, PepperId};
+use nemo_events::{Digest, PepperId};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::token::{CannotGenerate, MasterKeyText, VirtualKeyText, fill_random};
+use super::token::{CannotGenerate, VirtualKeyText, fill_random};
 
 const VIRTUAL_KEY_DOMAIN: &[u8] = b"nemo/vk/v1\0";
-const MASTER_KEY_DOMAIN: &[u8] = b"nemo/mk/v1\0";
 const KEYED_DOMAIN: &[u8] = b"nemo/keyed/v1\0";
 const PEPPER_FINGERPRINT_DOMAIN: &[u8] = b"nemo/pepper-fingerprint/v1\0";
-const MASTER_KEY_FINGERPRINT_DOMAIN: &[u8] = b"nemo/mk-fingerprint/v1\0";
 
 /// Length of a pepper in bytes.
 pub const PEPPER_LEN: usize = 32;
@@ -124,11 +123,14 @@ impl NamedPepper {
     }
 }
 
-/// All peppers: the current one, which new digests are made with, and older ones, which still verify.
+/// All peppers: the current one, which new digests are made with, and older ones, which still verify,
+/// oldest first.
 #[derive(Debug)]
 pub struct Peppers {
     current: NamedPepper,
     older: Vec<NamedPepper>,
+    /// Names of those that went out of use on purpose, as opposed to being lost.
+    retired: Vec<PepperId>,
 }
 
 impl Peppers {
@@ -136,9 +138,14 @@ impl Peppers {
     ///
     /// # Errors
     /// [`OccursTwice`] names an id that does not.
-    pub fn new(current: NamedPepper, older: Vec<NamedPepper>) -> Result<Self, OccursTwice> {
-        each_once(older.iter().chain([&current]).map(|named| named.id.as_str()))?;
-        Ok(Self { current, older })
+    pub fn new(
+        current: NamedPepper,
+        older: Vec<NamedPepper>,
+        retired: Vec<PepperId>,
+    ) -> Result<Self, OccursTwice> {
+        let ids = older.iter().chain([&current]).map(|named| &named.id).chain(&retired);
+        each_once(ids.map(PepperId::as_str))?;
+        Ok(Self { current, older, retired })
     }
 
     /// Makes the first pepper.
@@ -146,13 +153,38 @@ impl Peppers {
     /// # Errors
     /// [`CannotGenerate`] if the operating system gives no randomness.
     pub fn generate() -> Result<Self, CannotGenerate> {
-        Ok(Self { current: NamedPepper::generate()?, older: Vec::new() })
+        Ok(Self { current: NamedPepper::generate()?, older: Vec::new(), retired: Vec::new() })
     }
 
     /// The pepper that new digests are made with.
     #[must_use]
     pub const fn current(&self) -> &NamedPepper {
         &self.current
+    }
+
+    /// Names of those that went out of use.
+    #[must_use]
+    pub fn retired(&self) -> &[PepperId] {
+        &self.retired
+    }
+
+    /// Puts a new pepper in the current one's place, which still verifies.
+    ///
+    /// # Errors
+    /// [`CannotGenerate`] if the operating system gives no randomness.
+    pub fn renewed(mut self) -> Result<Self, CannotGenerate> {
+        let before = std::mem::replace(&mut self.current, NamedPepper::generate()?);
+        self.older.push(before);
+        Ok(self)
+    }
+
+    /// Takes an older pepper out of use. `None` where it is not one of the older ones.
+    #[must_use]
+    pub fn without(mut self, id: &PepperId) -> Option<Self> {
+        let at = self.older.iter().position(|named| named.id == *id)?;
+        let NamedPepper { id, .. } = self.older.remove(at);
+        self.retired.push(id);
+        Some(self)
     }
 
     /// All peppers, the current one first.
@@ -192,102 +224,11 @@ impl Peppers {
         self.iter().map(|named| named.pepper.keyed(domain, bytes)).collect()
     }
 
-    /// Every pepper's fingerprint, the current one's first.
+    /// Every pepper's fingerprint, oldest first, the current one's last.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<(PepperId, Digest)> {
-        self.iter().map(|named| (named.id.clone(), named.pepper.fingerprint())).collect()
-    }
-}
-
-/// Recognises one master key without holding it.
-#[derive(Clone)]
-pub struct MasterKeyVerifier {
-    id: MasterKeyId,
-    digest: Digest,
-}
-
-impl MasterKeyVerifier {
-    /// The verifier of this key.
-    #[must_use]
-    pub fn of(key: &MasterKeyText) -> Self {
-        Self { id: key.id().clone(), digest: master_key_digest(key) }
-    }
-
-    /// The verifier with this digest, as read from its file.
-    #[must_use]
-    pub const fn from_parts(id: MasterKeyId, digest: Digest) -> Self {
-        Self { id, digest }
-    }
-
-    /// The public id of the key that it recognises.
-    #[must_use]
-    pub const fn id(&self) -> &MasterKeyId {
-        &self.id
-    }
-
-    /// What its file holds.
-    #[must_use]
-    pub const fn digest(&self) -> &Digest {
-        &self.digest
-    }
-
-    /// The key's id if this is the key. Takes constant time.
-    #[must_use]
-    pub fn verify(&self, key: &MasterKeyText) -> Option<MasterKeyId> {
-        (self.digest == master_key_digest(key)).then(|| self.id.clone())
-    }
-
-    /// Tells this key's digest from another's and opens nothing.
-    #[must_use]
-    pub fn fingerprint(&self) -> Digest {
-        Digest::of_fields(MASTER_KEY_FINGERPRINT_DOMAIN, &[self.digest.as_bytes()])
-    }
-}
-
-impl fmt::Debug for MasterKeyVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MasterKeyVerifier({})", self.id)
-    }
-}
-
-/// The master keys in force: the current one and, while a rotation overlaps, those it replaces.
-#[derive(Debug, Clone)]
-pub struct MasterKeys {
-    current: MasterKeyVerifier,
-    older: Vec<MasterKeyVerifier>,
-}
-
-impl MasterKeys {
-    /// Takes the verifiers, each id at most once.
-    ///
-    /// # Errors
-    /// [`OccursTwice`] names an id that does not.
-    pub fn new(current: MasterKeyVerifier, older: Vec<MasterKeyVerifier>) -> Result<Self, OccursTwice> {
-        each_once(older.iter().chain([&current]).map(|verifier| verifier.id.as_str()))?;
-        Ok(Self { current, older })
-    }
-
-    /// The verifier of the current key.
-    #[must_use]
-    pub const fn current(&self) -> &MasterKeyVerifier {
-        &self.current
-    }
-
-    /// All verifiers, the current one first.
-    pub fn iter(&self) -> impl Iterator<Item = &MasterKeyVerifier> {
-        std::iter::once(&self.current).chain(&self.older)
-    }
-
-    /// The id of the presented key if it is in force. Asks every verifier, whichever matches.
-    #[must_use]
-    pub fn verify(&self, key: &MasterKeyText) -> Option<MasterKeyId> {
-        self.iter().fold(None, |found, verifier| verifier.verify(key).or(found))
-    }
-
-    /// Every key's fingerprint, the current one's first.
-    #[must_use]
-    pub fn fingerprints(&self) -> Vec<(MasterKeyId, Digest)> {
-        self.iter().map(|verifier| (verifier.id.clone(), verifier.fingerprint())).collect()
+        let oldest_first = self.older.iter().chain([&self.current]);
+        oldest_first.map(|named| (named.id.clone(), named.pepper.fingerprint())).collect()
     }
 }
 
@@ -296,7 +237,7 @@ impl MasterKeys {
 #[error("`{0}` occurs twice")]
 pub struct OccursTwice(pub String);
 
-fn each_once<'ids>(ids: impl Iterator<Item = &'ids str>) -> Result<(), OccursTwice> {
+pub(super) fn each_once<'ids>(ids: impl Iterator<Item = &'ids str>) -> Result<(), OccursTwice> {
     let mut seen = HashSet::new();
     for id in ids {
         if !seen.insert(id) {
@@ -304,10 +245,6 @@ fn each_once<'ids>(ids: impl Iterator<Item = &'ids str>) -> Result<(), OccursTwi
         }
     }
     Ok(())
-}
-
-fn master_key_digest(key: &MasterKeyText) -> Digest {
-    Digest::of_fields(MASTER_KEY_DOMAIN, &[key.expose_secret().as_bytes()])
 }
 
 const fn hex_value(digit: u8) -> Option<u8> {
@@ -342,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_key_is_presented_under_every_pepper_and_sealed_under_the_current_one() {
-        let peppers = Peppers::new(named("new", '2'), vec![named("old", '1')]).unwrap();
+        let peppers = Peppers::new(named("new", '2'), vec![named("old", '1')], vec![]).unwrap();
         let key = VirtualKeyText::parse(KEY).unwrap();
         let presented = peppers.present(&key);
         let sealed = peppers.seal(&key, 3);
@@ -354,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_pepper_name_that_occurs_twice_is_refused() {
-        let twice = Peppers::new(named("a", '1'), vec![named("b", '2'), named("a", '3')]);
+        let twice = Peppers::new(named("a", '1'), vec![named("b", '2'), named("a", '3')], vec![]);
         assert_eq!(twice.unwrap_err(), OccursTwice("a".to_owned()));
     }
 
@@ -378,8 +315,9 @@ mod tests {
 
     #[test]
     fn what_was_recorded_under_an_older_pepper_is_still_recognised() {
-        let recorded = Peppers::new(named("old", '1'), vec![]).unwrap().keyed("idempotency-key", b"abc");
-        let now = Peppers::new(named("new", '2'), vec![named("old", '1')]).unwrap();
+        let recorded =
+            Peppers::new(named("old", '1'), vec![], vec![]).unwrap().keyed("idempotency-key", b"abc");
+        let now = Peppers::new(named("new", '2'), vec![named("old", '1')], vec![]).unwrap();
         assert_ne!(now.keyed("idempotency-key", b"abc"), recorded);
         assert!(now.keyed_under_each("idempotency-key", b"abc").contains(&recorded));
     }
@@ -404,32 +342,10 @@ mod tests {
     }
 
     #[test]
-    fn a_master_key_is_recognised_and_another_is_not() {
-        let (ours, another) = (MasterKeyText::generate().unwrap(), MasterKeyText::generate().unwrap());
-        let verifier = MasterKeyVerifier::of(&ours);
-        assert_eq!(verifier.verify(&ours).as_ref(), Some(ours.id()));
-        assert_eq!(verifier.verify(&another), None);
-        assert_ne!(verifier.fingerprint(), *verifier.digest());
-        assert_ne!(verifier.fingerprint(), MasterKeyVerifier::of(&another).fingerprint());
-    }
-
-    #[test]
-    fn while_a_rotation_overlaps_both_master_keys_are_recognised() {
-        let (old, new) = (MasterKeyText::generate().unwrap(), MasterKeyText::generate().unwrap());
-        let keys = MasterKeys::new(MasterKeyVerifier::of(&new), vec![MasterKeyVerifier::of(&old)]).unwrap();
-        assert_eq!(keys.verify(&old).as_ref(), Some(old.id()));
-        assert_eq!(keys.verify(&new).as_ref(), Some(new.id()));
-        assert_eq!(keys.verify(&MasterKeyText::generate().unwrap()), None);
-        assert_eq!(keys.fingerprints().len(), 2);
-    }
-
-    #[test]
-    fn peppers_and_verifiers_in_debug_output_are_redacted() {
+    fn peppers_in_debug_output_are_redacted() {
         let peppers = Peppers::generate().unwrap();
-        let verifier = MasterKeyVerifier::of(&MasterKeyText::generate().unwrap());
-        let shown = format!("{peppers:?} {verifier:?}");
+        let shown = format!("{peppers:?}");
         assert!(!shown.contains(peppers.current().pepper.expose_hex().as_str()));
-        assert!(!shown.contains(&verifier.digest().to_string()));
         assert!(shown.contains("Pepper(redacted)"));
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nemo_events::PepperId;
 use zeroize::Zeroizing;
 
 use super::token::{CannotGenerate, MasterKeyText};
@@ -133,6 +134,33 @@ pub enum SecretsError {
         fault: FileFault,
         /// What to do.
         remedy: &'static str,
+    },
+    /// Somebody else is changing them.
+    #[error("another command is changing the secrets in {}: wait until it is done", .dir.display())]
+    Busy {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Something else is where a master key is to be written.
+    #[error(
+        "{} holds no master key of this secrets directory, and is not overwritten: name another file",
+        .path.display()
+    )]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no directory for a file.
+    #[error("there is no directory for {}: make it, or name another file", .path.display())]
+    NoDirectoryFor {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The pepper is the current one, or there is none of this name.
+    #[error("{pepper} is not one of the older peppers: only those can be retired")]
+    NoSuchPepper {
+        /// Its name.
+        pepper: PepperId,
     },
     /// The operating system refused.
     #[error("cannot {doing} {}", .path.display())]

@@ -158,6 +158,9 @@ impl Client {
 
     fn next_step(&self, status: StatusCode, code: Option<&str>, wait_secs: Option<String>) -> Option<String> {
         let next = match (status.as_u16(), code) {
+            (401, Some("master_key_replaced")) => {
+                "Name the new master key's file with --master-key-file or NEMO_MASTER_KEY_FILE.".to_owned()
+            }
             (401, _) => format!(
                 "Is this the master key of {}? Name its file with --master-key-file or NEMO_MASTER_KEY_FILE.",
                 self.server

@@ -83,6 +83,12 @@ impl CommandError {
         self
     }
 
+    /// The server's stable code for the error.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
     /// The code that the process exits with.
     #[must_use]
     pub const fn exit(&self) -> Exit {

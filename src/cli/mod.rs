@@ -1,4 +1,4 @@
-//! The command line. `nemo keys` and `nemo orgs` speak HTTP and are done here; what serves or opens a
+//! The command line. `nemo keys`, `nemo orgs` and `nemo secrets` speak HTTP and are done here; what serves or opens a
 //! data directory is parsed here and done elsewhere.
 //!
 //! - Data goes to stdout, words to stderr; off a terminal nothing is asked and nothing is coloured.
@@ -21,6 +21,7 @@ pub mod render;
 pub mod reply;
 pub mod screen;
 pub mod secret;
+pub mod secrets;
 pub mod values;
 pub mod views;
 
@@ -38,6 +39,7 @@ pub use exit::{CommandError, Exit, finish};
 pub use keys::KeysArgs;
 pub use local::{LedgerArgs, LedgerCommand, ServeArgs, SimulateProviderArgs, VerifyArgs};
 pub use orgs::OrgsArgs;
+pub use secrets::SecretsArgs;
 
 use crate::cli::render::text::without_keys;
 
@@ -72,6 +74,8 @@ pub enum RemoteCommand {
     Keys(KeysArgs),
     /// Orgs: create, list, show, rename, suspend, resume, archive
     Orgs(OrgsArgs),
+    /// Master keys and peppers: rotate, retire, look
+    Secrets(SecretsArgs),
 }
 
 impl Cli {
@@ -104,5 +108,6 @@ async fn result_of(command: RemoteCommand) -> Result<(), CommandError> {
     match command {
         RemoteCommand::Keys(KeysArgs { remote, command }) => keys::run(command, &mut remote.open()?).await,
         RemoteCommand::Orgs(OrgsArgs { remote, command }) => orgs::run(command, &mut remote.open()?).await,
+        RemoteCommand::Secrets(args) => secrets::run(args).await,
     }
 }

@@ -157,6 +157,39 @@ impl FromStr for ExpiryValue {
     }
 }
 
+/// A moment that has passed, or how long ago it was: `2026-11-22T10:00:00Z` or `3d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastValue {
+    /// This moment.
+    At(Timestamp),
+    /// So long before the command runs.
+    Ago(Span),
+}
+
+impl PastValue {
+    /// The moment that is meant.
+    #[must_use]
+    pub fn moment(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::Ago(span) => now.plus_secs(i64::from(span.secs).saturating_neg()),
+        }
+    }
+}
+
+impl FromStr for PastValue {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(moment) = text.parse() {
+            return Ok(Self::At(moment));
+        }
+        let span =
+            text.parse().context("neither a time such as 2026-11-22T10:00:00Z nor a span such as 3d")?;
+        Ok(Self::Ago(span))
+    }
+}
+
 /// A stretch of time: `0`, `90s`, `15m`, `1h`, `30d`, `2w`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -319,6 +352,15 @@ mod tests {
         for bad in ["", "1", "h", "-1h", "+1h", "1.5h", "1 h", "1H", "1ü", "9999999999w"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_past_is_a_moment_or_a_span_before_now() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let moment = |text: &str| text.parse::<PastValue>().unwrap().moment(now).to_string();
+        assert_eq!(moment("3d"), "2026-11-19T10:00:00.000000Z");
+        assert_eq!(moment("2026-11-21T10:00:00Z"), "2026-11-21T10:00:00.000000Z");
+        assert!("yesterday".parse::<PastValue>().is_err());
     }
 
     #[test]

@@ -17,6 +17,7 @@ const OTHERS: &[&str] = &[
     "NEMO_LOG",             // telemetry
     "NEMO_MASTER_KEY_FILE", // commands that speak to a server
     "NEMO_MUTATION",        // tests
+    "NEMO_SECRETS_DIR",     // commands that change secrets
     "NEMO_SERVER",          // commands that speak to a server
 ];
 const TESTS: &str = "NEMO_TEST_";

@@ -16,6 +16,7 @@ pub mod reap;
 mod refusals;
 mod room;
 mod running;
+mod secrets;
 #[cfg(test)]
 mod tests;
 

@@ -163,7 +163,8 @@ impl Asked {
         Ok(Done { answer, revision, position })
     }
 
-    fn path_id(&self) -> &str {
+    /// What stands in the path where an id belongs.
+    pub(super) fn path_id(&self) -> &str {
         self.request.match_info().get("id").unwrap_or_default()
     }
 }

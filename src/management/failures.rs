@@ -74,6 +74,12 @@ pub(super) fn no_such_org() -> Failure {
     Failure::new(StatusCode::NOT_FOUND, "org_not_found", "There is no such org.")
 }
 
+/// No master key of this id was ever in force.
+pub(super) fn no_such_master_key() -> Failure {
+    let why = "There is no such master key. `GET /api/secrets` lists those that there are.";
+    Failure::new(StatusCode::NOT_FOUND, "master_key_not_found", why)
+}
+
 /// A change that was sent in may still happen, so nobody should be told that it did not.
 fn unavailable(why: &str) -> Failure {
     let why =

@@ -70,7 +70,7 @@ pub(super) async fn rotate(asked: Asked, Body(wish): Body<Rotation>) -> Reply {
     let id = asked.key_id()?;
     let text = VirtualKeyText::generate_for(&id).map_err(|error| no_secret(&asked, &error))?;
     // The decision gives it the next version.
-    let secret = asked.app().secrets.peppers().seal(&text, FIRST_VERSION);
+    let secret = asked.app().secrets.now().peppers().seal(&text, FIRST_VERSION);
     let Rotation { overlap_secs, leaked } = wish;
     let overlap_secs = overlap_secs.unwrap_or(if leaked { 0 } else { OVERLAP_SECS });
     let done = asked.manage_key(id, Rotate { secret, overlap_secs, leaked }).await?;
@@ -87,7 +87,7 @@ async fn create_under_new_id(
     let limits = limits.or_else(|| org.limits.key_defaults.clone()).unwrap_or_default();
     for _ in 0..ATTEMPTS {
         let text = VirtualKeyText::generate().map_err(|error| no_secret(asked, &error))?;
-        let secret = asked.app().secrets.peppers().seal(&text, FIRST_VERSION);
+        let secret = asked.app().secrets.now().peppers().seal(&text, FIRST_VERSION);
         let (labels, limits) = (labels.clone(), limits.clone());
         let command = Create { org: id, standing: org.standing, labels, limits, secret };
         match asked.app().ledger.manage_key(text.key_id(), command, asked.context()).await {

@@ -4,7 +4,7 @@
 use actix_web::HttpResponse;
 use nemo_events::key::Labels;
 use nemo_events::limits::KeyLimits;
-use nemo_events::{KeyId, OrgId, Position, Revision};
+use nemo_events::{KeyId, OrgId, PepperId, Position, Revision};
 use nemo_projections::CorruptLog;
 use nemo_projections::decide::{
     Block, ClearModel, KeyCommand, Relabel, RetireSecret, Revoke, SetLimits, Unblock,
@@ -32,6 +32,8 @@ pub(super) struct KeyQuery {
     env: Option<String>,
     cost_centre: Option<String>,
     tag: Option<String>,
+    /// Keys that need this pepper.
+    pepper: Option<PepperId>,
     cursor: Option<String>,
     limit: Option<usize>,
     min_position: Option<u64>,
@@ -88,9 +90,20 @@ impl From<Answer<Page<nemo_read_model::KeyRow>>> for KeyPage {
 /// Lists keys, newest first.
 pub(super) async fn list(asked: Asked, Query(query): Query<KeyQuery>) -> Reply {
     let page = asked.page(query.cursor.as_deref(), query.limit)?;
-    let KeyQuery { org, status, q, app, job, env, cost_centre, tag, min_position, .. } = query;
-    let filter =
-        KeyFilter { org, status, search: q, app, job, env, cost_centre, tag, ..KeyFilter::default() };
+    let KeyQuery { org, status, q, app, job, env, cost_centre, tag, pepper, min_position, .. } = query;
+    let needs_pepper = pepper.map(|pepper| (pepper, asked.app().ledger.now()));
+    let filter = KeyFilter {
+        org,
+        status,
+        search: q,
+        app,
+        job,
+        env,
+        cost_centre,
+        tag,
+        needs_pepper,
+        ..KeyFilter::default()
+    };
     let found = asked.read(min_position, move |reader| reader.keys(&filter, &page)).await?;
     Ok(HttpResponse::Ok().json(KeyPage::from(found)))
 }

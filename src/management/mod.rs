@@ -13,8 +13,10 @@ mod history;
 mod input;
 mod key_secrets;
 mod keys;
+mod master_key_events;
 mod org_removal;
 mod orgs;
+mod secrets;
 mod shapes;
 mod status;
 
@@ -31,6 +33,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
     let path = web::resource;
     serve(path("/api/ledger").route(get().to(status::ledger)));
+
+    serve(path("/api/secrets").route(get().to(secrets::list)));
+    serve(path("/api/master-keys/{id}/events").route(get().to(master_key_events::list)));
 
     serve(path("/api/orgs").route(get().to(orgs::list)).route(post().to(orgs::create)));
     serve(

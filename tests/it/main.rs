@@ -23,6 +23,7 @@ mod harness;
 mod holds;
 mod restart;
 mod revocation;
+mod rotation;
 mod sdk;
 mod secrets;
 mod stream;

@@ -179,3 +179,20 @@ async fn a_well_formed_key_with_the_wrong_secret_learns_nothing() {
     let request = nemo.http().get(nemo.url("/v1/key")).bearer_auth(stranger.secret());
     Answer::of(request).await.refused(401, "invalid_api_key");
 }
+
+#[tokio::test]
+async fn a_rotation_that_would_end_an_overlap_early_is_refused() {
+    let nemo = Nemo::start().await;
+    let key = nemo.rich_key().await;
+    let first = key.with_secret(&key.secret());
+    for _ in 0..7 {
+        key.rotate(json!({"overlap_secs": 3600})).await;
+    }
+    let path = key.path("/rotate");
+    let ninth = nemo.manage(Method::POST, &path, json!({"overlap_secs": 3600})).await;
+    ninth.refused(409, "too_many_secrets");
+    first.chat(json!({})).await.ok();
+    key.tell("retire-secret", json!({"version": 1})).await;
+    key.rotate(json!({"overlap_secs": 3600})).await;
+    key.chat(json!({})).await.ok();
+}

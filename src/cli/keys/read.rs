@@ -1,7 +1,7 @@
 //! Looking at keys: list, show, calls, timeline.
 
 use clap::{Args, ValueEnum};
-use nemo_events::Revision;
+use nemo_events::{PepperId, Revision};
 
 use super::KeyArg;
 use crate::cli::exit::CommandError;
@@ -42,6 +42,9 @@ pub struct ListArgs {
     /// Keys with this tag
     #[arg(long, value_name = "TAG")]
     pub tag: Option<String>,
+    /// Keys that need this pepper, named by its id
+    #[arg(long, value_name = "PEPPER")]
+    pub pepper: Option<PepperId>,
     /// How many to list at most; all without it
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
@@ -114,6 +117,7 @@ pub(super) async fn list(args: ListArgs, session: &mut Session) -> Result<(), Co
         ("env", args.env),
         ("cost_centre", args.cost_centre),
         ("tag", args.tag),
+        ("pepper", args.pepper.map(|pepper| pepper.to_string())),
         ("min_position", args.min_position.map(|position| position.to_string())),
     ];
     let query = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();

@@ -70,12 +70,15 @@ fn by(actor: &Known<Actor>) -> String {
     }
 }
 
-/// What an event says, in a few words.
 fn summary(event: &Event) -> String {
-    match KeyEvent::decode(&event.event_type, event.version, event.data.get().as_bytes()) {
-        Ok(known) => say(&known),
-        Err(_) => "not known to this version of nemo".to_owned(),
-    }
+    told(&event.event_type, event.version, &event.data)
+        .unwrap_or_else(|| "not known to this version of nemo".to_owned())
+}
+
+/// What an event of a key says, in a few words; `None` of any other.
+#[must_use]
+pub fn told(event_type: &str, version: u16, data: &RawValue) -> Option<String> {
+    KeyEvent::decode(event_type, version, data.get().as_bytes()).ok().as_ref().map(say)
 }
 
 fn say(event: &KeyEvent) -> String {

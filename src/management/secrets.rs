@@ -1,0 +1,140 @@
+//! Master keys and peppers by what may be told of them: which are in force here, since when, until when, and
+//! how many keys need which pepper. They are changed on disk (`nemo secrets`), never from here: a new master
+//! key does not travel.
+
+use actix_web::HttpResponse;
+use nemo_events::{MasterKeyId, PepperId, Position, Timestamp};
+use nemo_read_model::{Answer, MasterKeyRow, PepperRow, ReadModelError, Reader};
+use serde::{Deserialize, Serialize};
+
+use super::asked::{Asked, Reply};
+use super::input::Query;
+use crate::auth::secrets::Secrets;
+
+/// `GET /api/secrets`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretQuery {
+    min_position: Option<u64>,
+}
+
+/// All secrets.
+#[derive(Debug, Serialize)]
+struct SecretList {
+    secrets: Vec<SecretRow>,
+    /// Why the files on disk are not in force as they are; `null` if they are.
+    trouble: Option<String>,
+    /// As of where times and counts are; `null` while lists cannot be read, and those are not known.
+    position: Option<Position>,
+}
+
+/// One secret.
+#[derive(Debug, Serialize)]
+struct SecretRow {
+    kind: Kind,
+    id: String,
+    status: Status,
+    /// When the ledger first heard of it.
+    since: Option<Timestamp>,
+    /// From then on it is refused.
+    valid_until: Option<Timestamp>,
+    /// It was given away.
+    leaked: bool,
+    /// Keys that need it; of peppers only.
+    keys: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    MasterKey,
+    Pepper,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// In force; what is new is made with it.
+    Current,
+    /// Still in force beside the current one.
+    Overlapping,
+    /// Refused.
+    Retired,
+}
+
+/// What the ledger says of them.
+struct Told {
+    master_keys: Vec<MasterKeyRow>,
+    peppers: Vec<PepperRow>,
+    position: Option<Position>,
+}
+
+/// Lists master keys and peppers, oldest first.
+pub(super) async fn list(asked: Asked, Query(SecretQuery { min_position }): Query<SecretQuery>) -> Reply {
+    let now = asked.app().ledger.now();
+    let told = asked.read(min_position, move |reader| told(reader, now)).await;
+    let told = match told {
+        Ok(Answer { value, .. }) => Some(value),
+        // What is in force is known without the read model, and must be when it is not to be had.
+        Err(_) if min_position.is_none() => None,
+        Err(failure) => return Err(failure),
+    };
+    let in_force = &asked.app().secrets;
+    let secrets = rows(&in_force.now(), told.as_ref(), now);
+    let position = told.and_then(|told| told.position);
+    Ok(HttpResponse::Ok().json(SecretList { secrets, trouble: in_force.trouble(), position }))
+}
+
+fn told(reader: &Reader, now: Timestamp) -> Result<Answer<Told>, ReadModelError> {
+    let Answer { value: master_keys, .. } = reader.master_keys()?;
+    let Answer { value: peppers, position } = reader.peppers(now)?;
+    Ok(Answer { value: Told { master_keys, peppers, position }, position })
+}
+
+fn rows(secrets: &Secrets, told: Option<&Told>, now: Timestamp) -> Vec<SecretRow> {
+    let keys = secrets.master_keys();
+    let earlier = keys.earlier().iter().map(|key| {
+        let status = if key.works_at(now) { Status::Overlapping } else { Status::Retired };
+        let end = key.retired;
+        master_key(key.verifier.id(), status, end.map(|e| e.valid_until), end.is_some_and(|e| e.leaked), told)
+    });
+    let current = master_key(keys.current().id(), Status::Current, None, false, told);
+    let peppers = secrets.peppers();
+    let current_pepper = &peppers.current().id;
+    let retired = peppers.retired().iter().map(|id| pepper(id, Status::Retired, told));
+    let older = peppers.iter().skip(1).map(|named| pepper(&named.id, Status::Overlapping, told));
+    let current_pepper = pepper(current_pepper, Status::Current, told);
+    earlier.chain([current]).chain(retired).chain(older).chain([current_pepper]).collect()
+}
+
+fn master_key(
+    id: &MasterKeyId,
+    status: Status,
+    valid_until: Option<Timestamp>,
+    leaked: bool,
+    told: Option<&Told>,
+) -> SecretRow {
+    let row = told.and_then(|told| told.master_keys.iter().find(|row| row.master_key == *id));
+    SecretRow {
+        kind: Kind::MasterKey,
+        id: id.to_string(),
+        status,
+        since: row.map(|row| row.installed_at),
+        valid_until,
+        leaked,
+        keys: None,
+    }
+}
+
+fn pepper(id: &PepperId, status: Status, told: Option<&Told>) -> SecretRow {
+    let row = told.and_then(|told| told.peppers.iter().find(|row| row.pepper == *id));
+    SecretRow {
+        kind: Kind::Pepper,
+        id: id.to_string(),
+        status,
+        since: row.map(|row| row.added_at),
+        valid_until: row.and_then(|row| row.retired_at),
+        leaked: false,
+        keys: row.map(|row| row.keys),
+    }
+}
