@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic::Code;
 
-use crate::log::{Appended, Expected, Log, Proposed, Refused};
+use crate::log::{Appended, Log, Refused, Write};
 
 /// What happens to an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub enum LateAnswer {
 /// What can hang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Calls {
-    /// Appends: neither written nor answered until released, and never if the client has given up by then.
+    /// Appends: neither written nor answered until released, and never if their connection has ended by then.
     Appends,
     /// Reads of a stream or of all streams.
     Reads,
@@ -93,17 +93,10 @@ struct Rule {
     times: u64,
 }
 
-/// An append that waits to be committed late.
-pub(crate) struct LateAppend {
-    pub(crate) stream: String,
-    pub(crate) expected: Expected,
-    pub(crate) events: Vec<Proposed>,
-}
-
 #[derive(Default)]
 pub(crate) struct Faults {
     rules: Mutex<VecDeque<Rule>>,
-    late: Mutex<Vec<LateAppend>>,
+    late: Mutex<Vec<Write>>,
     latency: Mutex<Duration>,
     appends_hang: watch::Sender<bool>,
     reads_hang: watch::Sender<bool>,
@@ -137,14 +130,14 @@ impl Faults {
         is_next && take_at(&mut rules, 0).is_some()
     }
 
-    pub(crate) fn hold(&self, append: LateAppend) {
-        self.late.lock().unwrap().push(append);
+    pub(crate) fn hold(&self, write: Write) {
+        self.late.lock().unwrap().push(write);
     }
 
     /// Commits what waits, in order, as far as it still can be.
     pub(crate) fn commit_late(&self, log: &Log) -> Vec<Result<Appended, Refused>> {
         let late = std::mem::take(&mut *self.late.lock().unwrap());
-        late.into_iter().map(|late| log.append(&late.stream, late.expected, late.events, || true)).collect()
+        late.into_iter().map(|write| log.append_now(write)).collect()
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {

@@ -16,10 +16,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-pub(crate) use append::{Appended, Expected, Refused};
+pub(crate) use append::{Appended, Expected, Refused, Write};
 use disk::Disk;
 pub(crate) use read::{InvalidPosition, Page, StreamPage};
 
@@ -64,22 +64,38 @@ struct State {
     end: u64,
     streams: HashMap<Arc<str>, Stream>,
     appends: u64,
+    /// After how many appends the server writes an event of its own; 0: never.
+    system_event_every: u64,
     disk: Option<Disk>,
 }
 
 /// The log, shared by all nodes.
 pub(crate) struct Log {
     state: Mutex<State>,
+    /// Appends that wait until the ones before them are synchronised.
+    waiting: Mutex<Vec<Waiting>>,
     end: watch::Sender<u64>,
-    /// After how many appends the server writes an event of its own.
     system_event_every: u64,
+    is_durable: bool,
+}
+
+/// An append that waits for its turn.
+struct Waiting {
+    write: Write,
+    may: Box<dyn FnOnce() -> bool + Send>,
+    done: oneshot::Sender<Result<Appended, Refused>>,
 }
 
 impl Log {
     /// A log in memory, or in `file`, which is created where it is missing.
     pub(crate) fn open(file: Option<&Path>, system_event_every: u64) -> io::Result<Self> {
-        let log =
-            Self { state: Mutex::new(State::default()), end: watch::Sender::new(0), system_event_every };
+        let log = Self {
+            state: Mutex::default(),
+            waiting: Mutex::default(),
+            end: watch::Sender::new(0),
+            system_event_every,
+            is_durable: file.is_some(),
+        };
         log.load(file)?;
         Ok(log)
     }
@@ -100,47 +116,77 @@ impl Log {
             }
             state.disk = Some(disk);
         }
+        state.system_event_every = self.system_event_every;
         if state.end == 0 {
-            state.create()?;
+            state.create();
+            state.sync();
         }
         self.end.send_replace(state.end);
         Ok(())
     }
 
-    /// Appends `events` to `stream`, all or none, if it is as `expected`, and if it `may` when its turn has come.
-    pub(crate) fn append(
-        &self,
-        stream: &str,
-        expected: Expected,
-        events: Vec<Proposed>,
-        may: impl FnOnce() -> bool,
+    /// Appends, all or none, if the stream is as expected, and if it `may` when its turn has come. Where the log has
+    /// a file, appends that come together are synchronised together.
+    pub(crate) async fn append(
+        self: &Arc<Self>,
+        write: Write,
+        may: impl FnOnce() -> bool + Send + 'static,
     ) -> Result<Appended, Refused> {
+        if !self.is_durable {
+            return self.lock().append_if(write, may, &self.end);
+        }
+        let (done, outcome) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.waiting.lock().unwrap();
+            waiting.push(Waiting { write, may: Box::new(may), done });
+            waiting.len() == 1
+        };
+        if is_first {
+            let log = Arc::clone(self);
+            tokio::task::spawn_blocking(move || log.append_waiting());
+        }
+        // An error means that the file did not take it, which ends the test, or that the simulator is dropped.
+        outcome.await.unwrap_or(Err(Refused::NotWritten))
+    }
+
+    /// Appends what waits, synchronises once, and says so.
+    fn append_waiting(&self) {
         let mut state = self.lock();
-        if !may() {
-            return Err(Refused::NotWritten);
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap());
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for Waiting { write, may, done } in waiting {
+            outcomes.push((done, state.append_if(write, may, &self.end)));
         }
-        let appended = state.append(stream, expected, events)?;
-        if self.system_event_every > 0 && state.appends.is_multiple_of(self.system_event_every) {
-            state.write_statistics(1).map_err(|_| Refused::NotWritten)?;
+        state.sync();
+        drop(state);
+        for (done, outcome) in outcomes {
+            // An error means that nobody waits any more.
+            let _ = done.send(outcome);
         }
-        self.end.send_replace(state.end);
-        Ok(appended)
+    }
+
+    /// The same at once, for a test that commits what it has held back.
+    pub(crate) fn append_now(&self, write: Write) -> Result<Appended, Refused> {
+        let mut state = self.lock();
+        let outcome = state.append_if(write, || true, &self.end);
+        state.sync();
+        outcome
     }
 
     /// Writes `count` events of the server's own, as its statistics do.
-    pub(crate) fn write_system_events(&self, count: usize) -> io::Result<()> {
+    pub(crate) fn write_system_events(&self, count: usize) {
         let mut state = self.lock();
-        state.write_statistics(count)?;
+        state.write_statistics(count);
+        state.sync();
         self.end.send_replace(state.end);
-        Ok(())
     }
 
     /// Records that another node leads.
-    pub(crate) fn write_epoch(&self, leader: usize) -> io::Result<()> {
+    pub(crate) fn write_epoch(&self, leader: usize) {
         let mut state = self.lock();
-        state.write_epoch(leader)?;
+        state.write_epoch(leader);
+        state.sync();
         self.end.send_replace(state.end);
-        Ok(())
     }
 
     /// A page of a stream, upwards or downwards from `from`; `None` if there is no such stream.
@@ -184,6 +230,11 @@ impl Log {
     /// Comes back when every append that had started is through.
     pub(crate) fn barrier(&self) {
         drop(self.lock());
+    }
+
+    /// Every event of a stream.
+    pub(crate) fn stream(&self, name: &str) -> Vec<Arc<Recorded>> {
+        self.lock().streams.get(name).map_or_else(Vec::new, |stream| stream.events.clone())
     }
 
     /// Every event in log order.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
@@ -152,7 +153,11 @@ impl Accept {
     async fn run(self, listener: TcpListener) {
         let accept = Arc::new(self);
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                // The process has no more files; some connection will end.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
             let accept = Arc::clone(&accept);
             tokio::spawn(async move {
                 let connected = accept.connected.now();

@@ -16,7 +16,7 @@ use crate::wire::Link;
 
 pub(crate) struct Shared {
     pub(crate) options: Options,
-    pub(crate) log: Log,
+    pub(crate) log: Arc<Log>,
     pub(crate) faults: Faults,
     pub(crate) counters: Arc<Counters>,
     pub(crate) subscriptions: Subscriptions,
@@ -35,7 +35,7 @@ impl Shared {
         let members = ports.into_iter().map(|port| Member { port, is_up: AtomicBool::new(false) });
         Self {
             options,
-            log,
+            log: Arc::new(log),
             faults: Faults::default(),
             counters: Arc::new(Counters::new()),
             subscriptions: Subscriptions::default(),

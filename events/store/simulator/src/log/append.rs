@@ -1,13 +1,21 @@
 //! Whether an append happens, and how it lies in the log.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::disk::Batch;
 use super::{Proposed, Recorded, State};
+
+/// Events for the end of one stream.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) stream: String,
+    pub(crate) expected: Expected,
+    pub(crate) events: Vec<Proposed>,
+}
 
 /// What a stream must look like for an append to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +42,7 @@ pub(crate) struct Appended {
 pub(crate) enum Refused {
     /// The stream's last revision is another one.
     WrongExpectedVersion { current: Option<u64> },
-    /// Its connection was cut before its turn, or the log's file did not take it.
+    /// Its connection was cut, or its node lost the lead, before its turn.
     NotWritten,
 }
 
@@ -42,26 +50,44 @@ pub(crate) enum Refused {
 const RECORD_OVERHEAD: u64 = 96;
 /// Length of a record that holds no event.
 const FILLER: u64 = 139;
+/// How many of a stream's last ids are known to an append that expects no revision; the server's memory is bounded
+/// too.
+const REMEMBERED: usize = 4096;
 /// After so many appends comes a record without an event, as epochs and transactions leave them.
 const FILLER_EVERY: u64 = 11;
 
 impl State {
-    pub(super) fn append(
+    /// Appends if it `may`, and tells who waits for the log to grow.
+    pub(super) fn append_if(
         &mut self,
-        stream: &str,
-        expected: Expected,
-        events: Vec<Proposed>,
+        write: Write,
+        may: impl FnOnce() -> bool,
+        end: &watch::Sender<u64>,
     ) -> Result<Appended, Refused> {
+        if !may() {
+            return Err(Refused::NotWritten);
+        }
+        let appended = self.append(write)?;
+        if !appended.again && self.appends.checked_rem(self.system_event_every) == Some(0) {
+            self.write_statistics(1);
+        }
+        end.send_replace(self.end);
+        Ok(appended)
+    }
+
+    fn append(&mut self, write: Write) -> Result<Appended, Refused> {
+        let Write { stream, expected, events } = write;
+        let stream = stream.as_str();
         if let Some(before) = self.check(stream, expected, &events)? {
             return Ok(before);
         }
         if events.is_empty() {
             return Ok(Appended { revision: self.last_revision(stream), position: None, again: false });
         }
-        self.write(stream, events).map_err(|_| Refused::NotWritten)?;
+        self.write(stream, events);
         self.appends += 1;
         if self.appends.is_multiple_of(FILLER_EVERY) {
-            self.write_filler().map_err(|_| Refused::NotWritten)?;
+            self.write_filler();
         }
         let last = &self.streams[stream].events.last().expect("just written");
         Ok(Appended { revision: Some(last.revision), position: Some(last.position), again: false })
@@ -108,27 +134,35 @@ impl State {
         self.streams.get(stream).and_then(|stream| stream.events.last()).map(|last| last.revision)
     }
 
+    /// Where an event with this id lies, if it came not too long ago.
     fn find(&self, stream: &str, event: &Proposed) -> Option<u64> {
         let stream = self.streams.get(stream)?;
-        stream.events.iter().rev().find(|held| held.event.id == event.id).map(|held| held.revision)
+        let recent = stream.events.iter().rev().take(REMEMBERED);
+        recent.into_iter().find(|held| held.event.id == event.id).map(|held| held.revision)
     }
 
     /// Writes events behind the last of their stream, in one piece.
-    pub(super) fn write(&mut self, stream: &str, events: Vec<Proposed>) -> io::Result<()> {
+    pub(super) fn write(&mut self, stream: &str, events: Vec<Proposed>) {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() / 100);
-        self.commit(Batch { stream: stream.into(), created: created as u64, events })
+        self.commit(Batch { stream: stream.into(), created: created as u64, events });
     }
 
-    pub(super) fn write_filler(&mut self) -> io::Result<()> {
-        self.commit(Batch::filler())
+    pub(super) fn write_filler(&mut self) {
+        self.commit(Batch::filler());
     }
 
-    fn commit(&mut self, batch: Batch) -> io::Result<()> {
+    fn commit(&mut self, batch: Batch) {
         if let Some(disk) = &mut self.disk {
-            disk.write(&batch)?;
+            disk.write(&batch);
         }
         self.replay(batch);
-        Ok(())
+    }
+
+    /// Comes back when what was written is durable.
+    pub(super) fn sync(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.sync();
+        }
     }
 
     /// Takes what was written into memory; positions follow from what was written alone.

@@ -6,18 +6,10 @@ use tonic::{Status, Streaming};
 use super::Streams;
 use super::record;
 use crate::call::Call;
-use crate::faults::{AppendFault, Calls, LateAnswer, LateAppend, Refusal};
-use crate::log::{Appended, Expected, Proposed, Refused};
+use crate::faults::{AppendFault, Calls, LateAnswer, Refusal};
+use crate::log::{Appended, Expected, Proposed, Refused, Write};
 use crate::protocol::streams as wire;
 use crate::statuses;
-
-/// An append as it was read.
-#[derive(Debug)]
-pub(super) struct Write {
-    pub(super) stream: String,
-    pub(super) expected: Expected,
-    pub(super) events: Vec<Proposed>,
-}
 
 /// What becomes of the call.
 pub(super) enum Reply {
@@ -49,7 +41,7 @@ impl Streams {
             tokio::time::sleep(by).await;
         }
         shared.travel(arrived).await;
-        if !self.leads_if_it_must(call)
+        if !self.leads_if(call.requires_leader)
             && let Err(status) = shared.check_leader(self.node)
         {
             return Reply::End(status);
@@ -58,25 +50,26 @@ impl Streams {
             return Reply::Say(Err(refusal));
         }
         match fault {
-            None | Some(AppendFault::Slow(_)) => self.commit_and_say(call, write),
-            Some(fault) => self.fail(call, write, fault),
+            None | Some(AppendFault::Slow(_)) => self.commit_and_say(call, write).await,
+            Some(fault) => self.fail(call, write, fault).await,
         }
     }
 
     /// A leader that loses its place before the append's turn has come redirects it like any that comes later.
-    fn commit_and_say(&self, call: &Call, write: Write) -> Reply {
-        let outcome = self.commit(call, write);
+    async fn commit_and_say(&self, call: &Call, write: Write) -> Reply {
+        let outcome = self.commit(call, write).await;
         match self.shared.check_leader(self.node) {
             Err(status) if outcome.is_err() && call.requires_leader => Reply::End(status),
             _ => Reply::Say(outcome),
         }
     }
 
-    fn leads_if_it_must(&self, call: &Call) -> bool {
-        !call.requires_leader || self.shared.leader() == self.node
+    /// Whether this node leads, if that is required.
+    fn leads_if(&self, is_required: bool) -> bool {
+        !is_required || self.shared.leader() == self.node
     }
 
-    fn fail(&self, call: &Call, write: Write, fault: AppendFault) -> Reply {
+    async fn fail(&self, call: &Call, write: Write, fault: AppendFault) -> Reply {
         match fault {
             AppendFault::Conflict => {
                 Reply::Say(Err(Refusal::WrongExpectedVersion { current: other_than(write.expected) }))
@@ -85,30 +78,29 @@ impl Streams {
             AppendFault::Fail(code) => Reply::End(Status::new(code, "as the test wants it")),
             AppendFault::CutBeforeReading | AppendFault::CutBeforeCommit => self.cut(call),
             AppendFault::CutAfterCommit => {
-                let _ = self.commit(call, write);
+                let _ = self.commit(call, write).await;
                 self.cut(call)
             }
             AppendFault::CutMidAnswer => {
-                let outcome = self.commit(call, write);
+                let outcome = self.commit(call, write).await;
                 call.link.cut_in_next_answer();
                 Reply::SayHalf(outcome)
             }
             AppendFault::SilentAfterCommit => {
-                let _ = self.commit(call, write);
+                let _ = self.commit(call, write).await;
                 Reply::Nothing
             }
             AppendFault::Silent => Reply::Nothing,
             AppendFault::EndSession => Reply::Finish,
             AppendFault::LateCommit(answer) => {
-                let Write { stream, expected, events } = write;
-                self.shared.faults.hold(LateAppend { stream, expected, events });
+                self.shared.faults.hold(write);
                 match answer {
                     LateAnswer::Nothing => Reply::Nothing,
                     LateAnswer::Timeout => Reply::Say(Err(Refusal::Timeout)),
                     LateAnswer::Cut => self.cut(call),
                 }
             }
-            AppendFault::Slow(_) => self.commit_and_say(call, write),
+            AppendFault::Slow(_) => self.commit_and_say(call, write).await,
         }
     }
 
@@ -117,11 +109,12 @@ impl Streams {
         Reply::Nothing
     }
 
-    fn commit(&self, call: &Call, write: Write) -> Result<Appended, Refusal> {
+    async fn commit(&self, call: &Call, write: Write) -> Result<Appended, Refusal> {
         let counters = &self.shared.counters;
         let number = write.events.len() as u64;
-        let may = || !call.link.is_cut() && self.leads_if_it_must(call);
-        match self.shared.log.append(&write.stream, write.expected, write.events, may) {
+        let (service, link, requires_leader) = (self.clone(), call.link.clone(), call.requires_leader);
+        let may = move || !link.is_cut() && service.leads_if(requires_leader);
+        match self.shared.log.append(write, may).await {
             Ok(appended) => {
                 if !appended.again {
                     counters.count(|counts| {

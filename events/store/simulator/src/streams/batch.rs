@@ -10,11 +10,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use super::append::{Reply, Write};
+use super::append::Reply;
 use super::{ANSWERS, Answers, Streams, record};
 use crate::call::Call;
 use crate::faults::Refusal;
-use crate::log::{Appended, Expected};
+use crate::log::{Appended, Expected, Write};
 use crate::protocol as shared_wire;
 use crate::protocol::streams as wire;
 use crate::protocol::streams::batch_append_req::Options;

@@ -29,7 +29,8 @@ const REMEMBERED: usize = 64;
 /// What the next step of a subscription brings.
 struct Step {
     events: Vec<Arc<Recorded>>,
-    checkpoint: Option<u64>,
+    /// Commit and prepare position.
+    checkpoint: Option<(u64, u64)>,
     is_end: bool,
 }
 
@@ -100,15 +101,15 @@ impl Streams {
             }
             let seen = *end.borrow_and_update();
             shared.travel(Instant::now()).await;
-            let step = self.step(&mut cursor)?;
+            let step = self.step(&mut cursor, is_live)?;
             for event in step.events {
                 reader.event(&event).await?;
                 shared.counters.count(|counts| counts.delivered += 1);
                 delivered.truncate(REMEMBERED - 1);
                 delivered.push_front(event);
             }
-            if let Some(at) = step.checkpoint {
-                let checkpoint = Checkpoint { commit_position: at, prepare_position: at, timestamp: None };
+            if let Some((commit_position, prepare_position)) = step.checkpoint {
+                let checkpoint = Checkpoint { commit_position, prepare_position, timestamp: None };
                 reader.say(Content::Checkpoint(checkpoint)).await?;
             }
             if !step.is_end {
@@ -166,17 +167,23 @@ impl Streams {
         }
     }
 
-    fn step(&self, cursor: &mut Cursor) -> Result<Step, Stop> {
+    fn step(&self, cursor: &mut Cursor, is_live: bool) -> Result<Step, Stop> {
         match cursor {
             Cursor::All { next, filter, considered } => {
-                let page = self.page((*next, *next), true, READ_BATCH, filter.as_ref())?;
+                let start = *next;
+                let page = self.page((start, start), true, READ_BATCH, filter.as_ref())?;
                 *next = page.next;
                 *considered += page.considered;
                 let interval = filter.as_ref().map_or(usize::MAX, |filter| filter.checkpoint_interval);
-                let checkpoint = page.last_considered.filter(|_| *considered >= interval);
-                if checkpoint.is_some() {
+                let is_due = *considered >= interval && (is_live || !page.is_end);
+                if is_due {
                     *considered %= interval;
                 }
+                // Live it is the last event that was considered. While it catches up it is the last one that was
+                // delivered, or the place where the page began, which need not be an event's.
+                let last =
+                    if is_live { page.last_considered } else { page.events.last().map(|last| last.position) };
+                let checkpoint = is_due.then(|| last.map_or((start, 0), |last| (last, last)));
                 Ok(Step { events: page.events, checkpoint, is_end: page.is_end })
             }
             Cursor::Stream { name, next } => {

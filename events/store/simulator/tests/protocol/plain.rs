@@ -13,7 +13,7 @@ use nemo_eventstoredb_simulator::protocol::streams::read_req::options::{
     AllOptions, CountOption, FilterOption, FilterOptions, StreamOption, SubscriptionOptions, UuidOption,
     all_options, filter_options,
 };
-use nemo_eventstoredb_simulator::protocol::streams::read_resp::Content;
+use nemo_eventstoredb_simulator::protocol::streams::read_resp::{Checkpoint, Content};
 use nemo_eventstoredb_simulator::protocol::streams::streams_client::StreamsClient;
 use nemo_eventstoredb_simulator::protocol::streams::{
     BatchAppendReq, BatchAppendResp, ReadReq, ReadResp, read_req,
@@ -165,23 +165,57 @@ async fn said(subscription: &mut Streaming<ReadResp>) -> Content {
     subscription.message().await.unwrap().unwrap().content.unwrap()
 }
 
-#[tokio::test]
-async fn a_filtered_subscription_brings_checkpoints_where_the_filter_hides_much() {
-    let server = Simulator::start(Options::default());
-    server.write_system_events(100);
-    let mut subscription = subscribe(&server, "key-", all_options::AllOption::Start(())).await;
-    assert!(matches!(said(&mut subscription).await, Content::Confirmation(_)));
-    let mut checkpoints = Vec::new();
+/// What a subscription brings until it has caught up: revisions of events, and positions of checkpoints.
+async fn until_caught_up(
+    subscription: &mut Streaming<ReadResp>,
+) -> Vec<Result<u64, read_req::options::Position>> {
+    assert!(matches!(said(subscription).await, Content::Confirmation(_)));
+    let mut all = Vec::new();
     loop {
-        match said(&mut subscription).await {
-            Content::Checkpoint(checkpoint) => checkpoints.push(checkpoint.commit_position),
-            Content::CaughtUp(_) => break,
+        match said(subscription).await {
+            Content::Event(event) => all.push(Ok(event.event.unwrap().stream_revision)),
+            Content::Checkpoint(wire) => {
+                let Checkpoint { commit_position, prepare_position, .. } = wire;
+                all.push(Err(read_req::options::Position { commit_position, prepare_position }));
+            }
+            Content::CaughtUp(_) => return all,
             other => panic!("{other:?}"),
         }
     }
-    let all = server.all();
-    assert_eq!(checkpoints.len(), all.len() / 20, "one for each 20 events considered");
-    assert!(checkpoints.iter().all(|at| all.iter().any(|event| event.position == *at)), "{checkpoints:?}");
+}
+
+#[tokio::test]
+async fn a_filtered_subscription_brings_checkpoints_from_which_nothing_is_lost() {
+    let server = Simulator::start(Options::default());
+    let mut session = Session::start(&server, None).await;
+    for number in 0..5_u64 {
+        server.write_system_events(7 * number as usize + 20);
+        let mut append = piece(1, Some("key-a"), number as i64..number as i64 + 1, true);
+        append.options.as_mut().unwrap().expected_stream_position = Some(ExpectedStreamPosition::Any(()));
+        session.send(append);
+        session.answer().await.unwrap();
+    }
+    server.write_system_events(30);
+    let mut subscription = subscribe(&server, "key-", all_options::AllOption::Start(())).await;
+    let brought = until_caught_up(&mut subscription).await;
+    let events =
+        |of: &[Result<u64, _>]| Vec::from_iter(of.iter().filter_map(|one| one.as_ref().ok().copied()));
+    assert_eq!(events(&brought), [0, 1, 2, 3, 4]);
+    assert_eq!(brought.len() - 5, server.all().len() / 20, "one for each 20 events considered");
+    for (place, checkpoint) in brought.iter().enumerate() {
+        let Err(checkpoint) = checkpoint else { continue };
+        let from = all_options::AllOption::Position(*checkpoint);
+        let mut resumed = subscribe(&server, "key-", from).await;
+        assert_eq!(events(&until_caught_up(&mut resumed).await), events(&brought[place..]), "{checkpoint:?}");
+    }
+
+    server.write_system_events(40);
+    let live = [said(&mut subscription).await, said(&mut subscription).await];
+    let positions = Vec::from_iter(server.all().iter().map(|event| event.position));
+    for checkpoint in live {
+        let Content::Checkpoint(checkpoint) = checkpoint else { panic!("{checkpoint:?}") };
+        assert!(positions.contains(&checkpoint.commit_position));
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Pages, directions, filters, positions.
 
-use eventstore::{Position, ReadAllOptions, ReadStreamOptions, StreamPosition, StreamState};
-use nemo_eventstoredb_simulator::{Options, Simulator};
+use eventstore::{Client, Position, ReadAllOptions, ReadStreamOptions, StreamPosition, StreamState};
+use nemo_eventstoredb_simulator::{Options, Simulator, StoredEvent};
 
 use crate::client::{all_from, append, connect, events, numbers, only, read_all, read_stream, revisions};
 
@@ -93,4 +93,43 @@ async fn max_count_in_a_streams_metadata_hides_its_older_events_from_its_readers
     assert_eq!((numbers(&read), revisions(&read)), (vec![4], vec![4]));
     let all = ReadAllOptions::default().filter(only("live-"));
     assert_eq!(numbers(&read_all(&client, &all).await.unwrap()), [0, 1, 2, 3, 4]);
+}
+
+/// Many places, both ways, with and without a filter: what a page holds is what the whole says. (Each read takes
+/// the official client 40 ms, which waits for an acknowledgement between the headers and the body of its request.)
+#[tokio::test]
+async fn pages_of_all_streams_are_cuttings_of_the_whole() {
+    let server = Simulator::start(Options::default().system_event_every(2));
+    let client = connect(&server);
+    for number in 0..40 {
+        let stream = if number % 5 == 0 { "other" } else { "key-a" };
+        append(&client, stream, StreamState::Any, events(number..number + 1)).await.unwrap();
+    }
+    let all = server.all();
+    for (place, at) in all.iter().enumerate().step_by(7) {
+        let from = StreamPosition::Position(Position { commit: at.position, prepare: at.position });
+        for limit in [3, 40] {
+            let upwards = ReadAllOptions::default().position(from).max_count(limit);
+            let downwards = upwards.clone().backwards();
+            let (below, above) = all.split_at(place);
+            let wanted = |events: Vec<&StoredEvent>| {
+                Vec::from_iter(events.iter().take(limit).map(|event| event.position))
+            };
+            let is_key = |event: &&StoredEvent| event.stream.starts_with("key-");
+
+            assert_eq!(positions(&client, &upwards).await, wanted(above.iter().collect()));
+            assert_eq!(positions(&client, &downwards).await, wanted(below.iter().rev().collect()));
+            let (upwards, downwards) = (upwards.filter(only("key-")), downwards.filter(only("key-")));
+            assert_eq!(positions(&client, &upwards).await, wanted(above.iter().filter(is_key).collect()));
+            assert_eq!(
+                positions(&client, &downwards).await,
+                wanted(below.iter().rev().filter(is_key).collect())
+            );
+        }
+    }
+}
+
+async fn positions(client: &Client, options: &ReadAllOptions) -> Vec<u64> {
+    let events = read_all(client, options).await.unwrap();
+    events.iter().map(|event| event.get_original_event().position.commit).collect()
 }

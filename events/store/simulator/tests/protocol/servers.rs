@@ -181,3 +181,24 @@ async fn tls_is_spoken_with_the_certificate_that_is_given_and_faults_work_throug
     let new = AppendToStreamOptions::default().stream_state(StreamState::NoStream);
     distrusting.append_to_stream("key-b", &new, event(1)).await.unwrap_err();
 }
+
+#[tokio::test]
+async fn a_hundred_connections_that_were_cut_leave_nothing_behind() {
+    let server = Simulator::start(Options::default());
+    let client = connect(&server);
+    append(&client, "key-a", StreamState::NoStream, events(0..1)).await.unwrap();
+    let before = open_files();
+    for connection in 1..=100 {
+        server.cut_connections();
+        server.until("it is closed", |counts| counts.open_connections == 0).await;
+        assert_eq!(read_stream(&client, "key-a", &Default::default()).await.len(), 1);
+        assert_eq!(server.counts().connections, 1 + connection);
+    }
+    let counts = server.counts();
+    assert_eq!((counts.open_connections, counts.open_batch_sessions, counts.open_subscriptions), (1, 0, 0));
+    assert!(open_files() <= before + 50, "other tests have files open too, but not a hundred more");
+}
+
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
