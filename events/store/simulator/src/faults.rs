@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic::Code;
 
-use crate::log::{Appended, Log, Refused, Write};
+use crate::log::{Log, Write};
 
 /// What happens to an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,10 +134,15 @@ impl Faults {
         self.late.lock().unwrap().push(write);
     }
 
-    /// Commits what waits, in order, as far as it still can be.
-    pub(crate) fn commit_late(&self, log: &Log) -> Vec<Result<Appended, Refused>> {
+    /// Commits what waits, in order, as far as it still can be, and returns how many events each of those had that
+    /// were written.
+    pub(crate) fn commit_late(&self, log: &Log) -> Vec<usize> {
         let late = std::mem::take(&mut *self.late.lock().unwrap());
-        late.into_iter().map(|write| log.append_now(write)).collect()
+        let commit = |write: Write| {
+            let events = write.events.len();
+            log.append_now(write).ok().filter(|appended| !appended.again).map(|_| events)
+        };
+        late.into_iter().filter_map(commit).collect()
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {

@@ -133,6 +133,9 @@ impl Simulator {
 
     /// Makes another node the leader. What arrives at the old one from now on is redirected, and so is what has
     /// arrived but is not committed.
+    ///
+    /// # Panics
+    /// If there is no such node.
     pub fn elect(&self, node: usize) {
         assert!(node < self.shared.members.len(), "there is no node {node}");
         self.shared.elect(node);
@@ -172,8 +175,12 @@ impl Simulator {
     /// Commits, in order, what [`AppendFault::LateCommit`] holds back, and returns how many of these were written;
     /// the others found their stream moved on, or themselves written already.
     pub fn commit_late(&self) -> usize {
-        let late = self.shared.faults.commit_late(&self.shared.log);
-        late.iter().filter(|late| matches!(late, Ok(appended) if !appended.again)).count()
+        let written = self.shared.faults.commit_late(&self.shared.log);
+        self.shared.counters.count(|counts| {
+            counts.appends_committed += written.len() as u64;
+            counts.events_committed += written.iter().sum::<usize>() as u64;
+        });
+        written.len()
     }
 
     /// Lets such calls hang until [`Simulator::release`].

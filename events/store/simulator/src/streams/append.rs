@@ -33,13 +33,6 @@ impl Streams {
             () = shared.faults.pass(Calls::Appends) => {}
             () = call.link.until_cut() => return Reply::Nothing,
         }
-        let fault = shared.faults.take(&write.stream);
-        if fault.is_some() {
-            shared.counters.count(|counts| counts.faults += 1);
-        }
-        if let Some(AppendFault::Slow(by)) = fault {
-            tokio::time::sleep(by).await;
-        }
         shared.travel(arrived).await;
         if !self.leads_if(call.requires_leader)
             && let Err(status) = shared.check_leader(self.node)
@@ -49,10 +42,12 @@ impl Streams {
         if let Some(refusal) = self.refusal(call, &write) {
             return Reply::Say(Err(refusal));
         }
-        match fault {
-            None | Some(AppendFault::Slow(_)) => self.commit_and_say(call, write).await,
-            Some(fault) => self.fail(call, write, fault).await,
-        }
+        let Some(fault) = shared.faults.take(&write.stream) else {
+            return self.commit_and_say(call, write).await;
+        };
+        let reply = self.fail(call, write, fault).await;
+        shared.counters.count(|counts| counts.faults += 1);
+        reply
     }
 
     /// A leader that loses its place before the append's turn has come redirects it like any that comes later.
@@ -100,7 +95,10 @@ impl Streams {
                     LateAnswer::Cut => self.cut(call),
                 }
             }
-            AppendFault::Slow(_) => self.commit_and_say(call, write).await,
+            AppendFault::Slow(by) => {
+                tokio::time::sleep(by).await;
+                self.commit_and_say(call, write).await
+            }
         }
     }
 
@@ -185,7 +183,7 @@ impl Streams {
 }
 
 /// `Event.SizeOnDisk`, which `MaxAppendSize` is compared with.
-fn size(events: &[Proposed]) -> usize {
+pub(super) fn size(events: &[Proposed]) -> usize {
     events.iter().map(|event| event.data.len() + event.metadata.len() + 2 * event.event_type.len()).sum()
 }
 

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use super::append::Reply;
+use super::append::{Reply, size};
 use super::{ANSWERS, Answers, Streams, record};
 use crate::call::Call;
 use crate::faults::Refusal;
@@ -139,6 +139,10 @@ impl Streams {
                 Ok(event) => write.events.push(event),
                 Err(refusal) => return refused(refusal),
             }
+        }
+        if size(&write.events) > self.shared.options.max_append_bytes {
+            let (head, _) = pending.remove(&id)?;
+            return Some(Complete { head, write: Err(Refusal::TooLarge), arrived });
         }
         if !request.is_final {
             return None;

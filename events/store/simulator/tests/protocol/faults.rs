@@ -113,6 +113,24 @@ async fn silence_says_nothing_of_what_was_written() {
     heard_nothing(AppendFault::SilentAfterCommit, 3).await;
 }
 
+#[tokio::test]
+async fn a_fault_is_counted_when_it_has_happened() {
+    let server = Simulator::start(Options::default());
+    let client = connect(&server);
+    for number in 0..20 {
+        let stream = format!("key-{number}");
+        server.next_append(AppendFault::CutAfterCommit);
+        let written = async {
+            server.until("the fault has happened", |counts| counts.faults == number + 1).await;
+            server.stream(&stream).len()
+        };
+        let appended = append(&client, &stream, StreamState::NoStream, events(0..3));
+        let (appended, written) = tokio::join!(appended, written);
+        appended.unwrap_err();
+        assert_eq!(written, 3);
+    }
+}
+
 /// The client does not notice that its session is over: it waits for ever.
 #[tokio::test]
 async fn a_session_that_the_server_ends_leaves_the_client_waiting() {
@@ -142,6 +160,8 @@ async fn a_late_commit_happens_when_the_test_says_so() {
         assert_eq!(server.commit_late(), 1);
         assert_eq!(server.stream("key-a").len(), 2);
         assert_eq!(server.commit_late(), 0, "once");
+        let counts = server.counts();
+        assert_eq!((counts.appends_arrived, counts.appends_committed, counts.events_committed), (1, 1, 2));
     }
 }
 

@@ -123,6 +123,19 @@ async fn an_append_in_pieces_is_one_append_and_a_session_survives_refusals() {
 }
 
 #[tokio::test]
+async fn pieces_that_grow_too_large_together_are_refused_at_once() {
+    let server = Simulator::start(Options::default().max_append_bytes(10));
+    let mut session = Session::start(&server, None).await;
+    session.send(piece(1, Some("key-a"), 0..2, false));
+    session.send(piece(1, None, 2..3, false));
+    assert_eq!(message(&session.answer().await.unwrap()), "MaximumAppendSizeExceeded");
+    session.send(piece(1, None, 3..4, true));
+    session.send(piece(2, Some("key-b"), 0..2, true));
+    assert_eq!(session.answer().await.unwrap().correlation_id, id(2), "the rest of it is nobody's");
+    assert!(server.stream("key-a").is_empty());
+}
+
+#[tokio::test]
 async fn a_relative_deadline_of_nothing_is_over() {
     let server = Simulator::start(Options::default());
     let mut session = Session::start(&server, None).await;
