@@ -24,7 +24,7 @@ pub struct Counts {
     pub events_committed: u64,
     /// Appends that were refused with a wrong expected version.
     pub conflicts: u64,
-    /// Appends to which a fault has happened; it has when this counts it.
+    /// Appends and reads to which a fault has happened; it has when this counts it.
     pub faults: u64,
     /// Reads of a stream or of all streams.
     pub reads: u64,

@@ -38,6 +38,23 @@ pub enum AppendFault {
     Slow(Duration),
 }
 
+/// What happens to a read of a stream or of all streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFault {
+    /// It ends with this status behind so many events, or at its end if it has fewer.
+    Fail {
+        /// How many events the reader gets before.
+        after: usize,
+        /// The status.
+        code: Code,
+    },
+    /// Its connection is cut there; what was just sent may be lost too.
+    Cut {
+        /// How many events the reader gets before, at most.
+        after: usize,
+    },
+}
+
 /// How the server refuses an append in its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -97,6 +114,7 @@ struct Rule {
 pub(crate) struct Faults {
     rules: Mutex<VecDeque<Rule>>,
     late: Mutex<Vec<Write>>,
+    reads: Mutex<VecDeque<ReadFault>>,
     latency: Mutex<Duration>,
     appends_hang: watch::Sender<bool>,
     reads_hang: watch::Sender<bool>,
@@ -128,6 +146,15 @@ impl Faults {
         // Nothing is known of the request yet, so only the rule whose turn it is counts.
         let is_next = rules.front().is_some_and(|rule| rule.fault == AppendFault::CutBeforeReading);
         is_next && take_at(&mut rules, 0).is_some()
+    }
+
+    pub(crate) fn push_read(&self, fault: ReadFault) {
+        self.reads.lock().unwrap().push_back(fault);
+    }
+
+    /// The fault for the next read, if there is one.
+    pub(crate) fn take_read(&self) -> Option<ReadFault> {
+        self.reads.lock().unwrap().pop_front()
     }
 
     pub(crate) fn hold(&self, write: Write) {

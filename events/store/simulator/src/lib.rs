@@ -51,7 +51,7 @@ mod streams;
 mod wire;
 
 pub use counters::Counts;
-pub use faults::{AppendFault, Calls, LateAnswer, Refusal};
+pub use faults::{AppendFault, Calls, LateAnswer, ReadFault, Refusal};
 pub use options::Options;
 pub use simulator::{Simulator, StoredEvent};
 pub use tonic::Code;

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 
 use crate::counters::Counts;
-use crate::faults::{AppendFault, Calls};
+use crate::faults::{AppendFault, Calls, ReadFault};
 use crate::log::{Log, Recorded};
 use crate::node::{Node, Port};
 use crate::options::{Options, Tls};
@@ -170,6 +170,11 @@ impl Simulator {
     /// Forgets all faults of appends that have not happened.
     pub fn clear_append_faults(&self) {
         self.shared.faults.clear();
+    }
+
+    /// What happens to the next read of a stream or of all streams. Several wait for their turn in order.
+    pub fn next_read(&self, fault: ReadFault) {
+        self.shared.faults.push_read(fault);
     }
 
     /// Commits, in order, what [`AppendFault::LateCommit`] holds back, and returns how many of these were written;

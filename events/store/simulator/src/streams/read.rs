@@ -1,6 +1,6 @@
 //! Reads of one stream and of all streams (`Enumerator.Read*.cs` of the server's sources).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::{ANSWERS, Answers, Streams, record};
 use crate::call::Call;
-use crate::faults::Calls;
+use crate::faults::{Calls, ReadFault};
 use crate::filter::{Filter, READ_BATCH};
 use crate::log::{InvalidPosition, Page, Recorded};
 use crate::protocol as shared_wire;
@@ -43,10 +43,11 @@ impl From<InvalidPosition> for Stop {
     }
 }
 
-/// Where a reader's answers go, and how its ids are written.
+/// Where a reader's answers go, how its ids are written, and what shall go wrong on the way.
 pub(super) struct Reader {
-    pub(super) answers: Sender,
-    pub(super) uuids: Option<UuidOption>,
+    answers: Sender,
+    uuids: Option<UuidOption>,
+    fault: Mutex<Option<ReadFault>>,
 }
 
 impl Reader {
@@ -55,6 +56,11 @@ impl Reader {
     }
 
     pub(super) async fn event(&self, event: &Recorded) -> Result<(), Stop> {
+        if let Some(ReadFault::Fail { after, .. } | ReadFault::Cut { after }) =
+            &mut *self.fault.lock().unwrap()
+        {
+            *after = after.checked_sub(1).ok_or(Stop::Gone)?;
+        }
         self.say(Content::Event(record::read_event(event, self.uuids.as_ref()))).await
     }
 }
@@ -84,7 +90,7 @@ impl Streams {
             self.shared.check_leader(self.node)?;
         }
         let (answers, receiver) = mpsc::channel(ANSWERS);
-        let reader = Reader { answers: answers.clone(), uuids: options.uuid_option };
+        let reader = Reader { answers: answers.clone(), uuids: options.uuid_option, fault: Mutex::default() };
         let service = self.clone();
         tokio::spawn(async move {
             let stopped = tokio::select! {
@@ -109,12 +115,15 @@ impl Streams {
         let compatibility = options.control_option.map_or(0, |control| control.compatibility);
         match (options.stream_option, options.count_option) {
             (Some(StreamOption::Stream(stream)), Some(CountOption::Count(count))) if filter.is_none() => {
-                self.arrive().await;
-                self.read_stream(stream, forwards, count, compatibility, reader).await
+                self.arrive(reader).await;
+                let read = self.read_stream(stream, forwards, count, compatibility, reader).await;
+                self.end(read, call, reader)
             }
             (Some(StreamOption::All(all)), Some(CountOption::Count(count))) => {
-                self.arrive().await;
-                self.read_all(place(all.all_option), forwards, count, filter.as_ref(), reader).await
+                self.arrive(reader).await;
+                let read =
+                    self.read_all(place(all.all_option), forwards, count, filter.as_ref(), reader).await;
+                self.end(read, call, reader)
             }
             (Some(StreamOption::Stream(stream)), Some(CountOption::Subscription(_))) if filter.is_none() => {
                 self.subscribe_to_stream(call, stream, reader).await
@@ -126,11 +135,25 @@ impl Streams {
         }
     }
 
-    async fn arrive(&self) {
+    async fn arrive(&self, reader: &Reader) {
         let arrived = Instant::now();
+        *reader.fault.lock().unwrap() = self.shared.faults.take_read();
         self.shared.counters.count(|counts| counts.reads += 1);
         self.shared.faults.pass(Calls::Reads).await;
         self.shared.travel(arrived).await;
+    }
+
+    /// Ends a read as its fault wants it, if it has one.
+    fn end(&self, read: Result<(), Stop>, call: &Call, reader: &Reader) -> Result<(), Stop> {
+        let Some(fault) = *reader.fault.lock().unwrap() else { return read };
+        self.shared.counters.count(|counts| counts.faults += 1);
+        match fault {
+            ReadFault::Fail { code, .. } => Err(Status::new(code, "as the test wants it").into()),
+            ReadFault::Cut { .. } => {
+                call.link.cut();
+                Err(Stop::Gone)
+            }
+        }
     }
 
     async fn read_stream(

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use eventstore::{Client, StreamState};
-use nemo_eventstoredb_simulator::{AppendFault, Calls, Code, LateAnswer, Options, Refusal, Simulator};
+use nemo_eventstoredb_simulator::{
+    AppendFault, Calls, Code, LateAnswer, Options, ReadFault, Refusal, Simulator,
+};
 
 use crate::appends::is_conflict;
 use crate::client::{append, connect, event, events, numbers, read_stream, session};
@@ -265,4 +267,33 @@ async fn latency_is_added_to_appends_and_reads_and_appends_in_flight_share_it() 
     let start = Instant::now();
     read_stream(&client, "key-0", &Default::default()).await;
     assert!(start.elapsed() >= latency);
+}
+
+#[tokio::test]
+async fn a_read_fails_or_is_cut_behind_as_many_events_as_the_test_wants() {
+    let server = Simulator::start(Options::default());
+    let client = connect(&server);
+    append(&client, "key-a", StreamState::NoStream, events(0..80)).await.unwrap();
+    let code = Code::Unavailable;
+    for (fault, events) in [
+        (ReadFault::Fail { after: 0, code }, 0..=0),
+        (ReadFault::Fail { after: 50, code }, 50..=50),
+        (ReadFault::Fail { after: 200, code }, 80..=80),
+        (ReadFault::Cut { after: 50 }, 0..=50),
+    ] {
+        server.next_read(fault);
+        let mut read = client.read_stream("key-a", &Default::default()).await.unwrap();
+        let mut got = 0;
+        let error = loop {
+            match read.next().await {
+                Ok(Some(_)) => got += 1,
+                Ok(None) => panic!("{fault:?}: the read ended well"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, eventstore::Error::ServerError(_)), "{fault:?}: {error}");
+        assert!(events.contains(&got), "{fault:?}: {got}");
+        assert_eq!(read_stream(&client, "key-a", &Default::default()).await.len(), 80, "once");
+    }
+    assert_eq!(server.counts().faults, 4);
 }
