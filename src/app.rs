@@ -7,6 +7,7 @@ use crate::auth::in_force::SecretsInForce;
 use crate::auth::misses::ColdMisses;
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::providers::Providers;
 use crate::providers::openai::InertFields;
 use crate::read_side::ReadSide;
@@ -29,6 +30,8 @@ pub struct App {
     pub misses: ColdMisses,
     /// Where the gateway is in its life.
     pub lifecycle: Lifecycle,
+    /// What is counted and measured.
+    pub metrics: Metrics,
 }
 
 /// Where the gateway is in its life.

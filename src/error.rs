@@ -414,6 +414,10 @@ impl From<&ExecuteError> for Failure {
     }
 }
 
+/// The code of the failure that a reply tells, for those who count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailureCode(pub &'static str);
+
 /// A failure on its way out, in the dialect of its route.
 #[derive(Debug)]
 pub struct FailureReply {
@@ -438,6 +442,12 @@ impl FailureReply {
 }
 
 impl FailureReply {
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.failure.code
+    }
+
     /// The reply itself.
     #[must_use]
     pub fn into_response(self) -> HttpResponse {
@@ -459,6 +469,7 @@ impl ResponseError for FailureReply {
     fn error_response(&self) -> HttpResponse {
         let request_id = self.request_id.as_deref();
         let mut reply = self.failure.respond(self.dialect, request_id);
+        reply.extensions_mut().insert(FailureCode(self.failure.code));
         if let Some(value) = request_id.and_then(|id| id.parse().ok()) {
             reply.headers_mut().insert(crate::request_id::HEADER, value);
         }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod inference;
 pub mod ledger;
 pub mod management;
+pub mod metrics;
 pub mod providers;
 pub mod proxy;
 pub mod read_side;

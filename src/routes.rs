@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::error::{Failure, FailureReply};
-use crate::{health, inference, management, proxy};
+use crate::{health, inference, management, metrics, proxy};
 
 /// Inference, for virtual keys.
 pub fn inference(config: &mut web::ServiceConfig) {
@@ -19,11 +19,12 @@ pub fn management(config: &mut web::ServiceConfig) {
     config
         .service(only("/healthz").route(web::get().to(health::alive)))
         .service(only("/readyz").route(web::get().to(health::ready)))
+        .service(only("/metrics").route(web::get().to(metrics::show)))
         .configure(management::configure);
 }
 
 /// Routes that need no key. A test compares this list with what answers without one.
-pub const PUBLIC: &[&str] = &["/healthz", "/readyz"];
+pub const PUBLIC: &[&str] = &["/healthz", "/readyz", "/metrics"];
 
 /// A path that refuses every method it has no route for.
 fn only(path: &str) -> actix_web::Resource {

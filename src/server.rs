@@ -20,10 +20,12 @@ use crate::catalogue::Catalogue;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerOptions};
+use crate::metrics::Metrics;
+use crate::metrics::store::StoreMetrics;
 use crate::providers::Providers;
 use crate::providers::openai::InertFields;
 use crate::read_side::ReadSide;
-use crate::{request_id, routes, secrets_match, secrets_watch, welcome};
+use crate::{metrics, request_id, routes, secrets_match, secrets_watch, welcome};
 
 /// After the drain, how long cut calls have to write their ends.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
@@ -33,7 +35,8 @@ const SETTLE_GRACE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Where it cannot start; the text says what to do.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let store = open_store(&config).await?;
+    let store_metrics = StoreMetrics::default();
+    let store = open_store(&config, store_metrics.clone()).await?;
     let events = store.head().await.context("cannot read the ledger")?;
     let (secrets, first_start) = open_secrets(&config, events.is_none())?;
     let ledger = Ledger::open(LedgerOptions {
@@ -48,6 +51,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     ledger.node_started(new_secrets).await.context("cannot write to the ledger")?;
     let catalogue = Catalogue::with(&config.prices).context("the prices cannot be used")?;
     let providers = Providers::new(&config, &catalogue)?;
+    let metrics = Metrics::new(&store_metrics, ledger.metrics());
     let read_side = ReadSide::start(&config.server.data_dir, &ledger);
     let app = Arc::new(App {
         inert_fields: InertFields::with(config.calls.inert_fields.iter().cloned()),
@@ -57,6 +61,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         providers,
         misses: ColdMisses::default(),
         lifecycle: Lifecycle::default(),
+        metrics,
         config,
     });
     let listening = listen(&app)?;
@@ -68,9 +73,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     stop(app, listening.handles, store, told).await
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn EventStore>> {
+async fn open_store(config: &Config, metrics: StoreMetrics) -> anyhow::Result<Arc<dyn EventStore>> {
     let dir = config.server.data_dir.clone();
-    let store = tokio::task::spawn_blocking(move || crate::store::open(&dir)).await??;
+    let store = tokio::task::spawn_blocking(move || crate::store::open(&dir, &metrics)).await??;
     Ok(store)
 }
 
@@ -134,6 +139,7 @@ fn start(
         Web::new()
             .app_data(data.clone())
             .wrap(from_fn(request_id::assign))
+            .wrap(from_fn(metrics::http::measure))
             .configure(routes)
             .default_service(web::to(crate::routes::not_found))
     })

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use nemo_store::EventStore;
-use nemo_store::embedded::{EmbeddedStore, Options};
+use nemo_store::embedded::{Commit, EmbeddedStore, Options};
+
+use crate::metrics::store::StoreMetrics;
 
 /// Opens the embedded store, after all its checks. Blocks while it reads the whole ledger.
 ///
 /// # Errors
 /// A ledger that is in use or damaged; the text names the place and what to do.
-pub fn open(dir: &Path) -> anyhow::Result<Arc<dyn EventStore>> {
-    let store = EmbeddedStore::open(dir, options());
+pub fn open(dir: &Path, metrics: &StoreMetrics) -> anyhow::Result<Arc<dyn EventStore>> {
+    let metrics = metrics.clone();
+    let on_commit = Box::new(move |commit: Commit| metrics.committed(commit.events, commit.took));
+    let store = EmbeddedStore::open(dir, Options { on_commit, ..options() });
     let store = store.with_context(|| format!("cannot open the ledger in {}", dir.display()))?;
     Ok(Arc::new(store))
 }

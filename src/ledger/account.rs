@@ -23,6 +23,7 @@ use super::Core;
 use super::command::{Asked, Command, Context, Done, ExecuteError, Job};
 use super::fold::Fold;
 use super::pace::Backoff;
+use crate::metrics::ledger::LedgerMetrics;
 use desk::{Desk, Footing};
 use scribe::Scribe;
 
@@ -90,6 +91,11 @@ impl<F: Fold> Account<F> {
         self.id
     }
 
+    /// What the ledger counts.
+    pub(super) fn metrics(&self) -> &LedgerMetrics {
+        &self.core.metrics
+    }
+
     /// About how many bytes the account takes in memory.
     pub fn weight(&self) -> usize {
         self.weight.load(Ordering::Relaxed)
@@ -122,6 +128,7 @@ impl<F: Fold> Account<F> {
         command: C,
         context: Context,
     ) -> Result<Done<C::Answer>, ExecuteError> {
+        let _waiting = self.core.metrics.waits();
         let (reply, answer) = oneshot::channel();
         self.submit(Box::new(Asked::new(command, context, Some(reply))));
         let mut receipt = Receipt::<F, C> { account: self, answer };

@@ -1,6 +1,7 @@
 //! The life of a call, as the ledger sees it: authorised, then ended exactly once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use nemo_events::key::{CallAuthorized, CallsRefused, VoidReason};
 use nemo_events::{Actor, CallId, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
@@ -14,6 +15,7 @@ use super::command::{Command, Context, Done, ExecuteError, Job};
 use super::fold::{Fold, KeyAccount, KeyFold};
 use super::refusals::Taken;
 use super::room::{Room, room};
+use crate::metrics::ledger::OpenCall;
 
 /// What a caller is told with the end of a call.
 #[derive(Debug, Clone)]
@@ -32,6 +34,7 @@ pub struct Authorized {
     event: CallAuthorized,
     room: Room,
     context: Context,
+    open: OpenCall,
 }
 
 impl std::fmt::Debug for Account<KeyFold> {
@@ -221,20 +224,26 @@ impl Ledger {
     ) -> Result<Authorized, ExecuteError> {
         let context = call_context(account.id(), command.request, command.call);
         let command = OnKey { refused: self.refusals.take(account.id()), command };
-        let done = within(self.core.pace.authorize, account.execute(command, context.clone())).await?;
+        let (metrics, began) = (&self.core.metrics, Instant::now());
+        let done = within(self.core.pace.authorize, account.execute(command, context.clone())).await;
+        metrics.authorize.took(began.elapsed());
+        let done = done?;
         let Some((event, room)) = done.answer else {
             return Err(ExecuteError::Unavailable("the call id was used before".to_owned()));
         };
-        Ok(Authorized { account: Arc::clone(account), event, room, context })
+        let open = metrics.opened(event.hold.amount);
+        Ok(Authorized { account: Arc::clone(account), event, room, context, open })
     }
 
     /// Counts a refusal of a key, to be written with its next event or at the minute's end.
     pub fn count_refusal(&self, key: KeyId, refusal: &Refusal, address: Option<&str>) {
+        self.core.metrics.refused(refusal.code());
         self.refusals.count(key, refusal.code(), address, self.now());
     }
 
     /// Counts a presented string that is no key of ours.
     pub fn count_stranger(&self, code: &'static str, address: Option<&str>) {
+        self.core.metrics.refused(code);
         self.refusals.count_stranger(code, address, self.now());
     }
 }
@@ -281,7 +290,11 @@ impl Authorized {
         OnKey<C>: Command<KeyFold, Answer = EndAnswer>,
     {
         let command = OnKey { command, refused: None };
-        Ok(self.account.execute(command, self.context.clone()).await?.answer)
+        let began = Instant::now();
+        let done = self.account.execute(command, self.context.clone()).await?;
+        self.open.close();
+        self.account.metrics().end.took(began.elapsed());
+        Ok(done.answer)
     }
 }
 

@@ -10,6 +10,9 @@ use nemo_events::{
 use nemo_projections::attribution::{Attribution, UNCERTAIN_KEPT};
 use nemo_projections::{At, CorruptLog, KeyState, OrgState};
 
+use super::counted;
+use crate::metrics::ledger::OfCall;
+
 /// A kind of stream with its events and its state.
 pub trait Fold: Send + Sync + 'static {
     /// What tells streams of this kind apart.
@@ -42,6 +45,11 @@ pub trait Fold: Send + Sync + 'static {
 
     /// About how many bytes the state takes in memory.
     fn weight(state: &Self::State) -> usize;
+
+    /// What is counted of an event besides its type, should it become durable.
+    fn of_call(_before: &Self::State, _event: &Self::Event) -> Option<OfCall> {
+        None
+    }
 }
 
 macro_rules! codec_of {
@@ -96,6 +104,10 @@ impl Fold for KeyFold {
             attribution.estimated.saturating_add(attribution.unconfirmed).min(UNCERTAIN_KEPT as u64);
         let uncertain = usize::try_from(uncertain.saturating_mul(UNCERTAIN)).unwrap_or(usize::MAX);
         KEY.saturating_add(calls.saturating_mul(CALL)).saturating_add(uncertain)
+    }
+
+    fn of_call(before: &KeyAccount, event: &KeyEvent) -> Option<OfCall> {
+        counted::of_call(before, event)
     }
 }
 

@@ -7,9 +7,11 @@ mod account;
 mod accounts;
 mod calls;
 pub mod command;
+mod counted;
 mod fold;
 pub mod follow;
 mod health;
+mod lag;
 mod management;
 mod pace;
 pub mod reap;
@@ -25,6 +27,7 @@ pub use accounts::Accounts;
 pub use calls::{Authorized, EndAnswer};
 pub use command::{Context, Done, ExecuteError};
 pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
+pub use lag::Lag;
 pub use room::{BudgetLeft, RateLeft, Room};
 pub use running::{Cut, Place, Running};
 
@@ -38,6 +41,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::metrics::ledger::LedgerMetrics;
 use fold::Fold;
 use pace::Pace;
 use refusals::Refusals;
@@ -52,6 +56,7 @@ pub(super) struct Core {
     runtime: Handle,
     health: health::StoreHealth,
     pace: Pace,
+    metrics: LedgerMetrics,
 }
 
 /// The ledger, as this node writes it.
@@ -108,6 +113,7 @@ impl Ledger {
             runtime: Handle::current(),
             health: health::StoreHealth::default(),
             pace,
+            metrics: LedgerMetrics::default(),
         });
         let max_bytes = options.accounts_max_bytes;
         Ok(Arc::new(Self {
@@ -126,6 +132,12 @@ impl Ledger {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.core.store
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &LedgerMetrics {
+        &self.core.metrics
     }
 
     /// Now, by this node's clock.

@@ -49,7 +49,7 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     };
     let limit = u64::from(app.config.calls.deadline_secs).saturating_sub(CUT_BEFORE_DEADLINE_SECS);
     let interrupts = Interrupts { place, deadline: Deadline::now() + Duration::from_secs(limit) };
-    let dispatch = Dispatch { prepared: &prepared, route, interrupts };
+    let dispatch = Dispatch { prepared: &prepared, route, interrupts, metrics: &app.metrics.provider };
     let (metered, answer) = forward(dispatch, authorized, &mut ours).await;
     let settled = settle_in_time(&app, metered).await;
     match &settled {

@@ -17,6 +17,7 @@ use super::prepare::Prepared;
 use super::{provider_error, stream, whole};
 use crate::error::{Failure, Retry};
 use crate::ledger::Authorized;
+use crate::metrics::provider::ProviderMetrics;
 use crate::providers::Route;
 use crate::providers::openai::read_usage;
 
@@ -29,6 +30,7 @@ pub(super) struct Dispatch<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) route: &'a Route,
     pub(super) interrupts: Interrupts<'a>,
+    pub(super) metrics: &'a ProviderMetrics,
 }
 
 /// How a call ended, what is known of it, and what its client is still owed.
@@ -42,6 +44,22 @@ impl Outcome {
     pub(super) const fn failed(verdict: Verdict, facts: Facts, failure: Failure) -> Self {
         Self { verdict, facts, answer: Answer::Failure(failure) }
     }
+
+    /// What came back from the provider, as it is counted; `None` if nothing was sent.
+    const fn came_back(&self) -> Option<&'static str> {
+        match (self.verdict, self.facts.status) {
+            (Verdict::Voided(VoidReason::NotSent), None) => None,
+            (Verdict::Voided(VoidReason::NotConnected), _) => Some("unreachable"),
+            (Verdict::Forfeited(ForfeitReason::TimedOut), None) => Some("timeout"),
+            (Verdict::Forfeited(_), None) => Some("reset"),
+            (_, Some(429)) => Some("429"),
+            (_, Some(300..=399)) => Some("3xx"),
+            (_, Some(400..=499)) => Some("4xx"),
+            (_, Some(500..)) => Some("5xx"),
+            (_, Some(_)) => Some("2xx"),
+            (_, None) => Some("cut"),
+        }
+    }
 }
 
 /// Sends the call and sees its answer through. Whatever happens, the call comes out metered.
@@ -52,6 +70,10 @@ pub(super) async fn forward(
 ) -> (Metered, Answer) {
     let started = Instant::now();
     let outcome = send(&mut dispatch, &authorized, started, ours).await;
+    if let Some(came_back) = outcome.came_back() {
+        let first_byte = outcome.facts.first_byte_ms.map(Duration::from_millis);
+        dispatch.metrics.called(&dispatch.route.provider.name, came_back, first_byte, started.elapsed());
+    }
     let card = dispatch.route.card.clone();
     (Metered::new(authorized, card, started, outcome.facts, outcome.verdict), outcome.answer)
 }

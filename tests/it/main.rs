@@ -21,6 +21,7 @@ mod errors;
 mod fake_provider;
 mod harness;
 mod holds;
+mod metrics;
 mod restart;
 mod revocation;
 mod rotation;

@@ -38,7 +38,7 @@ mod writer;
 
 pub use error::{FatalError, OpenError};
 pub use lock::DirLock;
-pub use options::{Options, Progress, WatermarkRule};
+pub use options::{Commit, Options, Progress, WatermarkRule};
 pub use verify::Verified;
 
 use std::path::{Path, PathBuf};

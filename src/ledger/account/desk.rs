@@ -10,6 +10,7 @@ use tracing::error;
 use super::scribe::Scribe;
 use super::stream::{Read, evolve};
 use crate::ledger::command::{Context, ExecuteError, Job, Reached};
+use crate::ledger::counted::Counted;
 use crate::ledger::fold::Fold;
 
 /// Events of one append at most, and their bytes: bounds the size of a batch, not of a decision.
@@ -55,6 +56,8 @@ struct Decided<F: Fold> {
     revision: Option<Revision>,
     /// Sealed, and not yet handed to the store.
     unsent: Vec<Sealed>,
+    /// What is counted of the events once they are durable.
+    counted: Vec<Counted>,
 }
 
 /// What the pump does next.
@@ -124,7 +127,7 @@ impl<F: Fold> Desk<F> {
     pub(super) fn proceed(&mut self, scribe: Scribe<'_>) {
         loop {
             self.decide_undecided(scribe);
-            let follow_ups = self.release();
+            let follow_ups = self.release(scribe);
             if follow_ups.is_empty() {
                 return;
             }
@@ -156,9 +159,9 @@ impl<F: Fold> Desk<F> {
         };
         let events = job.decide(&self.state, now);
         match self.seal_and_evolve(&events, now, job.context(), scribe) {
-            Ok(unsent) => {
+            Ok((unsent, counted)) => {
                 job.decided(&self.state, &events, now);
-                self.decided.push_back(Decided { job, revision: self.head.revision, unsent });
+                self.decided.push_back(Decided { job, revision: self.head.revision, unsent, counted });
             }
             Err(error) => {
                 // The fold may have taken some of the events, or half of one.
@@ -175,30 +178,36 @@ impl<F: Fold> Desk<F> {
         now: Timestamp,
         context: &Context,
         scribe: Scribe<'_>,
-    ) -> Result<Vec<Sealed>, ExecuteError> {
+    ) -> Result<(Vec<Sealed>, Vec<Counted>), ExecuteError> {
         if events.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let metadata = scribe.metadata(context)?;
         let mut sealed = Vec::with_capacity(events.len());
+        let mut counted = Vec::with_capacity(events.len());
         for event in events {
             let next = scribe.seal::<F>(event, &self.head, now, metadata.clone())?;
             let at = At { revision: next.revision, time: now };
+            let of_call = F::of_call(&self.state, event);
+            counted.push(Counted { event_type: next.event_type.clone(), of_call });
             F::evolve(&mut self.state, event, at).map_err(|e| scribe.damaged(&e))?;
             self.head = next.head();
             sealed.push(next);
         }
-        Ok(sealed)
+        Ok((sealed, counted))
     }
 
-    /// Lets go every answer that rests on durable revisions only. Returns what has to be done where
-    /// nobody waited for one.
-    fn release(&mut self) -> Vec<Box<dyn Job<F>>> {
+    /// Lets go every answer that rests on durable revisions only, and counts the events behind it. Returns
+    /// what has to be done where nobody waited for one.
+    fn release(&mut self, scribe: Scribe<'_>) -> Vec<Box<dyn Job<F>>> {
         let mut follow_ups = Vec::new();
         while let Some(decided) = self.decided.pop_front() {
             if decided.revision > self.durable || !decided.unsent.is_empty() {
                 self.decided.push_front(decided);
                 break;
+            }
+            for counted in &decided.counted {
+                counted.count(&scribe.core.metrics);
             }
             let reached = Reached { revision: decided.revision, position: self.position };
             follow_ups.extend(decided.job.release(reached));

@@ -2,6 +2,7 @@
 //! batch, and ends when nothing waits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use nemo_events::{Position, Revision, Sealed};
 use nemo_store::{AppendError, Direction, Expected, ReadError};
@@ -99,9 +100,17 @@ impl<F: Fold> Account<F> {
         let mut backoff = Backoff::new(self.core.pace);
         let mut in_doubt = false;
         self.before_append(last);
+        let metrics = &self.core.metrics;
         loop {
-            match self.core.store.append(expected, batch.to_vec()).await {
+            let began = Instant::now();
+            let appended = self.core.store.append(expected, batch.to_vec()).await;
+            if let Err(error) = &appended {
+                metrics.append_failed(outcome(error));
+            }
+            match appended {
                 Ok(position) => {
+                    metrics.append.took(began.elapsed());
+                    metrics.append_events.observe(batch.len() as u64);
                     crate::failpoint::reached("after-append");
                     return Ok(Durable { revision: last, position });
                 }
@@ -200,6 +209,16 @@ impl<F: Fold> Account<F> {
             }
             backoff.wait().await;
         }
+    }
+}
+
+/// An append that failed, as it is counted.
+const fn outcome(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::Conflict => "conflict",
+        AppendError::Unavailable(_) => "unavailable",
+        AppendError::Unknown(_) => "unknown",
+        AppendError::Invalid(_) => "invalid",
     }
 }
 

@@ -75,10 +75,21 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
     let pool = Arc::new(Pool::new(place.database, options.readers));
     let reads = Reads { pool, heads: Arc::clone(&heads), durable: watch };
     let checkpoints = Checkpoints::new(options.checkpoint_frames);
-    let Options { on_fatal, on_phase, .. } = options;
+    let Options { on_fatal, on_commit, on_phase, .. } = options;
     let wal_path = place.wal;
-    let writer =
-        Writer { db, wal_path, heads, durable, last, watermark, checkpoints, on_fatal, on_phase, lock };
+    let writer = Writer {
+        db,
+        wal_path,
+        heads,
+        durable,
+        last,
+        watermark,
+        checkpoints,
+        on_fatal,
+        on_commit,
+        on_phase,
+        lock,
+    };
     Ok(Opened { writer, reads })
 }
 

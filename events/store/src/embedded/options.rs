@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::FatalError;
 
@@ -25,6 +26,16 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// A commit that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    /// Its events.
+    pub events: u64,
+    /// How long committing took, its sync included.
+    pub took: Duration,
+}
+
+pub(super) type OnCommit = Box<dyn Fn(Commit) + Send + Sync>;
 pub(super) type OnProgress = Box<dyn Fn(Progress) + Send + Sync>;
 pub(super) type OnFatal = Arc<dyn Fn(&FatalError) + Send + Sync>;
 pub(super) type OnPhase = Option<fn(&'static str)>;
@@ -41,6 +52,8 @@ pub struct Options {
     pub on_progress: OnProgress,
     /// Told when the process must end; ends it. If a test's own returns, the store stays dead.
     pub on_fatal: OnFatal,
+    /// Told of every commit by the thread that writes; it must not take its time.
+    pub on_commit: OnCommit,
     /// The most pages that the database may have; for tests of a full disk.
     pub max_pages: Option<u32>,
     /// Told by the writing thread, between inserting a batch and its commit (`group-commit`), and between the
@@ -56,6 +69,7 @@ impl Default for Options {
             checkpoint_frames: 16_384,
             on_progress: Box::new(|_| {}),
             on_fatal: Arc::new(end_process),
+            on_commit: Box::new(|_| {}),
             max_pages: None,
             on_phase: None,
         }

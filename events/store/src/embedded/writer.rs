@@ -16,6 +16,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use nemo_events::{Position, Sealed};
 use rusqlite::{Connection, ErrorCode};
@@ -26,7 +27,7 @@ use super::checkpoint::Checkpoints;
 use super::error::{FatalError, OpenError};
 use super::heads::Heads;
 use super::lock::DirLock;
-use super::options::{OnFatal, OnPhase};
+use super::options::{Commit, OnCommit, OnFatal, OnPhase};
 use super::wal;
 use super::watermark::{Mark, Watermark};
 use crate::{AppendError, Expected};
@@ -75,6 +76,7 @@ pub(super) struct Writer {
     pub(super) watermark: Watermark,
     pub(super) checkpoints: Checkpoints,
     pub(super) on_fatal: OnFatal,
+    pub(super) on_commit: OnCommit,
     pub(super) on_phase: OnPhase,
     /// Last, so that everything else is closed when the directory is released.
     pub(super) lock: DirLock,
@@ -169,12 +171,15 @@ impl Writer {
             return execute(&self.db, "ROLLBACK").map_err(|error| fatal("end a transaction", &error));
         }
         self.reached("group-commit");
+        let began = Instant::now();
         if let Err(error) = execute(&self.db, "COMMIT") {
             let failure = self.roll_back("commit", error);
             self.checkpoints.check_soon();
             return Err(self.read_back(failure));
         }
         self.reached("group-committed");
+        let events = batch.last().position.0.saturating_sub(self.last.position.0);
+        (self.on_commit)(Commit { events, took: began.elapsed() });
         self.last = batch.last();
         batch.publish();
         self.durable.send_replace(Some(self.last.position));
