@@ -23,5 +23,6 @@ pub mod secrets_watch;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod verify;
 pub mod welcome;

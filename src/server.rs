@@ -25,6 +25,7 @@ use crate::metrics::store::StoreMetrics;
 use crate::providers::Providers;
 use crate::providers::openai::InertFields;
 use crate::read_side::ReadSide;
+use crate::tls::Tls;
 use crate::{metrics, request_id, routes, secrets_match, secrets_watch, welcome};
 
 /// After the drain, how long cut calls have to write their ends.
@@ -35,6 +36,7 @@ const SETTLE_GRACE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Where it cannot start; the text says what to do.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let tls = Tls::open(&config.server)?;
     let store_metrics = StoreMetrics::default();
     let store = open_store(&config, store_metrics.clone()).await?;
     let events = store.head().await.context("cannot read the ledger")?;
@@ -64,7 +66,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         metrics,
         config,
     });
-    let listening = listen(&app)?;
+    let listening = listen(&app, tls.as_ref())?;
+    if let Some(tls) = tls {
+        tokio::spawn(tls.follow_files());
+    }
     welcome::print(&app, &listening.addresses, first_start.as_ref(), events);
     let mut told = ToldToStop::listen()?;
     let watch = secrets_watch::start(&app)?;
@@ -99,9 +104,11 @@ pub struct Addresses {
     pub inference: SocketAddr,
     /// For managers; the same unless configured.
     pub management: SocketAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
 }
 
-fn listen(app: &Arc<App>) -> anyhow::Result<Listening> {
+fn listen(app: &Arc<App>, tls: Option<&Tls>) -> anyhow::Result<Listening> {
     let server = &app.config.server;
     let bind = |address: SocketAddr| {
         let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
@@ -112,7 +119,7 @@ fn listen(app: &Arc<App>) -> anyhow::Result<Listening> {
     let mut handles = Vec::new();
     let management = match server.management_listen {
         None => {
-            handles.push(start(app, listener, server.worker_threads(), |cfg| {
+            handles.push(start(app, listener, tls, server.worker_threads(), |cfg| {
                 cfg.configure(routes::inference).configure(routes::management);
             })?);
             inference
@@ -120,17 +127,19 @@ fn listen(app: &Arc<App>) -> anyhow::Result<Listening> {
         // A listener and a worker of its own: a flood of calls does not delay a revoke.
         Some(address) => {
             let (second, management) = bind(address)?;
-            handles.push(start(app, listener, server.worker_threads(), routes::inference)?);
-            handles.push(start(app, second, 1, routes::management)?);
+            handles.push(start(app, listener, tls, server.worker_threads(), routes::inference)?);
+            handles.push(start(app, second, tls, 1, routes::management)?);
             management
         }
     };
-    Ok(Listening { addresses: Addresses { inference, management }, handles })
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    Ok(Listening { addresses: Addresses { inference, management, scheme }, handles })
 }
 
 fn start(
     app: &Arc<App>,
     listener: TcpListener,
+    tls: Option<&Tls>,
     workers: usize,
     routes: fn(&mut web::ServiceConfig),
 ) -> anyhow::Result<ServerHandle> {
@@ -148,9 +157,12 @@ fn start(
     // A client that hangs up while its provider is silent is noticed only so.
     .h1_allow_half_closed(false)
     .disable_signals()
-    .shutdown_timeout(5)
-    .listen(listener)?
-    .run();
+    .shutdown_timeout(5);
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config())?,
+        None => server.listen(listener)?,
+    };
+    let server = server.run();
     let handle = server.handle();
     tokio::spawn(server);
     Ok(handle)

@@ -17,11 +17,11 @@ macro_rules! say {
 
 /// Prints them on standard output.
 pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>, events: Option<Position>) {
-    let Addresses { inference, management } = addresses;
+    let Addresses { inference, management, scheme } = addresses;
     let server = &app.config.server;
-    say!("Nemo {} is listening on http://{inference}", env!("CARGO_PKG_VERSION"));
+    say!("Nemo {} is listening on {scheme}://{inference}", env!("CARGO_PKG_VERSION"));
     if management != inference {
-        say!("Management listens on http://{management}");
+        say!("Management listens on {scheme}://{management}");
     }
     let ledger =
         events.map_or_else(|| "a new ledger".to_owned(), |at| format!("the ledger at position {at}"));
@@ -39,7 +39,9 @@ pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>,
         say!("  nemo orgs create acme");
         say!("  nemo keys create --org acme --name first --budget month=5");
         say!("\nand then, with the key that is shown once:");
-        say!("  curl http://{inference}/v1/chat/completions -H \"authorization: Bearer $NEMO_API_KEY\" \\");
+        say!(
+            "  curl {scheme}://{inference}/v1/chat/completions -H \"authorization: Bearer $NEMO_API_KEY\" \\"
+        );
         say!("    -H 'content-type: application/json' \\");
         say!(
             "    -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect, retry};
+use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode, redirect, retry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -51,11 +51,27 @@ impl Client {
     /// # Errors
     /// Where the system's certificates cannot be used.
     pub fn new(server: ServerUrl, key: &MasterKeyText) -> Result<Self, CommandError> {
+        Self::trusting(server, key, None)
+    }
+
+    /// A client that trusts these authorities in place of the system's, if there are any.
+    ///
+    /// # Errors
+    /// Where the certificates cannot be used.
+    pub fn trusting(
+        server: ServerUrl,
+        key: &MasterKeyText,
+        authorities: Option<Vec<Certificate>>,
+    ) -> Result<Self, CommandError> {
         let text = Zeroizing::new(format!("Bearer {}", key.expose_secret()));
         let mut bearer =
             HeaderValue::from_str(&text).map_err(|_| broken("The master key cannot be sent."))?;
         bearer.set_sensitive(true);
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if let Some(authorities) = authorities {
+            http = http.tls_certs_only(authorities);
+        }
+        let http = http
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
@@ -124,7 +140,10 @@ impl Client {
         let server = &self.server;
         if error.is_connect() {
             let what = format!("Cannot connect to {server}: {}.", innermost(error));
-            let next = "Is the server running there? Name another one with --server or NEMO_SERVER.";
+            let next = match is_about_certificates(error) {
+                true => "If an authority of your own vouches for it, name its certificate with --ca-file.",
+                false => "Is the server running there? Name another one with --server or NEMO_SERVER.",
+            };
             return CommandError::new(Exit::Unreachable, what).next(next.to_owned());
         }
         let why = if error.is_timeout() {
@@ -225,6 +244,11 @@ fn broken(what: &str) -> CommandError {
 fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn is_about_certificates(error: &dyn Error) -> bool {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.any(|cause| cause.to_string().contains("certificate"))
 }
 
 /// The cause at the bottom: reqwest's own words only repeat the address.

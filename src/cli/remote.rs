@@ -1,9 +1,11 @@
 //! What the commands share that speak HTTP: where the server is, which key manages it, how to answer.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use nemo_events::OrgId;
+use reqwest::Certificate;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -43,6 +45,9 @@ pub struct RemoteOptions {
         default_value = "nemo-data/secrets/master-key"
     )]
     pub master_key_file: PathBuf,
+    /// The authorities (PEM) that are trusted to vouch for the server, in place of the system's
+    #[arg(long, global = true, value_name = "PATH", env = "NEMO_CA_FILE", hide_env_values = true)]
+    pub ca_file: Option<PathBuf>,
     /// How data is written to stdout
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: Output,
@@ -59,6 +64,7 @@ impl RemoteOptions {
             CommandError::usage(format!("No master key: {:#}.", anyhow::Error::from(error)))
                 .next(next.to_owned())
         })?;
+        let authorities = self.ca_file.as_deref().map(authorities).transpose()?;
         let mut screen = Screen::of_process();
         if !self.server.is_private() {
             screen.say(&format!(
@@ -66,8 +72,19 @@ impl RemoteOptions {
                 self.server
             ));
         }
-        Ok(Session { client: Client::new(self.server, &key)?, output: self.output, screen })
+        Ok(Session { client: Client::trusting(self.server, &key, authorities)?, output: self.output, screen })
     }
+}
+
+/// The certificates in a file; at least one.
+fn authorities(path: &Path) -> Result<Vec<Certificate>, CommandError> {
+    let cannot = |why: String| {
+        let next = "Name a file of certificates (PEM) with --ca-file or NEMO_CA_FILE.";
+        CommandError::usage(format!("{}: {why}.", path.display())).next(next.to_owned())
+    };
+    let text = fs::read(path).map_err(|error| cannot(error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&text).map_err(|_| cannot("not a certificate".to_owned()))?;
+    if found.is_empty() { Err(cannot("it holds no certificate".to_owned())) } else { Ok(found) }
 }
 
 /// A server, and where its answers go.

@@ -50,6 +50,10 @@ section! {
         listen: SocketAddr = Text(ADDRESS, parsed), "127.0.0.1:4141";
         /// Where the dashboard and `/api` listen. Required as soon as `listen` is not a loopback address.
         management_listen: Option<SocketAddr> = Optional(Text(ADDRESS, parsed)), "the same as `listen`";
+        /// The certificate with which both listeners speak TLS: PEM, the server's own first, then those up to the root.
+        tls_cert_file: Option<PathBuf> = Optional(Text("a path", not_empty::<PathBuf>)), "none: plain HTTP";
+        /// The private key of that certificate, as PEM.
+        tls_key_file: Option<PathBuf> = Optional(Text("a path", not_empty::<PathBuf>)), "none: plain HTTP";
         /// The directory of the ledger and its read model.
         data_dir: PathBuf = Text("a path", not_empty::<PathBuf>), "nemo-data";
         /// The directory of the master key's digest and the peppers.
@@ -93,6 +97,11 @@ impl Server {
     /// Reads the section and checks that its addresses fit together.
     pub(super) fn checked(section: &Section<'_>) -> Result<Self, ConfigError> {
         let server = Self::read(section)?;
+        match (&server.tls_cert_file, &server.tls_key_file) {
+            (Some(_), None) => return Err(section.bad("tls_key_file", "is required with `tls_cert_file`")),
+            (None, Some(_)) => return Err(section.bad("tls_cert_file", "is required with `tls_key_file`")),
+            _ => {}
+        }
         let everywhere = !server.listen.ip().to_canonical().is_loopback();
         match server.management_listen {
             None if everywhere => Err(section.bad(

@@ -14,6 +14,8 @@ const EVERYTHING: &str = r#"
 [server]
 listen = "0.0.0.0:80"
 management_listen = "127.0.0.1:4142"
+tls_cert_file = "/etc/nemo/cert.pem"
+tls_key_file = "/etc/nemo/key.pem"
 data_dir = "/var/lib/nemo"
 secrets_dir = "/etc/nemo/secrets"
 node = "berlin-1"
@@ -121,6 +123,7 @@ fn nothing_at_all_is_a_configuration() {
     assert_eq!((calls.deadline_secs, calls.connect_timeout_secs), (600, 10));
     assert_eq!((calls.first_byte_timeout_secs, calls.idle_timeout_secs), (120, 60));
     assert!(calls.inert_fields.is_empty() && providers.is_empty() && prices.is_empty());
+    assert_eq!((server.tls_cert_file, server.tls_key_file), (None, None));
     assert_eq!(notices, [Notice::NoProvider]);
 }
 
@@ -132,6 +135,7 @@ fn everything_can_be_stated() {
     assert_eq!((server.worker_threads(), server.accounts_max_bytes), (3, 16 * 1024 * 1024));
     assert_eq!(server.trusted_proxies.get(1).unwrap().to_string(), "192.0.2.7/32");
     assert_eq!((server.record_clients, server.log_format), (RecordClients::Truncated, LogFormat::Json));
+    assert_eq!(server.tls_key_file, Some("/etc/nemo/key.pem".into()));
     assert_eq!(calls.inert_fields, ["top_a", "messages[].images"]);
 
     let [openai, local, groq] = providers.as_slice() else { unreachable!() };

@@ -29,3 +29,4 @@ mod sdk;
 mod secrets;
 mod stream;
 mod tidy;
+mod tls;

@@ -48,6 +48,10 @@ impl Nemo {
         std::fs::write(home.path().join("nemo.toml"), setup.toml(home.path(), &provider)).unwrap();
         let http = reqwest::Client::builder().no_proxy().retry(reqwest::retry::never()).timeout(PATIENCE);
         // Connections are never used twice, so that each test knows what a new one means.
+        let http = match &setup.authority {
+            Some(authority) => http.tls_certs_only(reqwest::Certificate::from_pem_bundle(authority).unwrap()),
+            None => http,
+        };
         let http =
             http.redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         let nemo = Nemo(Arc::new(Inner {
@@ -144,10 +148,11 @@ impl Nemo {
         self.with_process(|process| process.management)
     }
 
-    /// `http://127.0.0.1:PORT` and a path, on the listener that has the path.
+    /// `http://127.0.0.1:PORT` (or `https`) and a path, on the listener that has the path.
     pub(crate) fn url(&self, path: &str) -> String {
         let address = if path.starts_with("/v1") { self.address() } else { self.management_address() };
-        format!("http://{address}{path}")
+        let scheme = if self.with_process(|process| process.has_tls) { "https" } else { "http" };
+        format!("{scheme}://{address}{path}")
     }
 
     /// Its provider.

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::{PATIENCE, until};
 
-const LISTENING: &str = " is listening on http://";
-const MANAGEMENT: &str = "Management listens on http://";
+const LISTENING: &str = " is listening on ";
+const MANAGEMENT: &str = "Management listens on ";
 /// Stands in the first line behind all addresses.
 const NODE: &str = "\nNode ";
 
@@ -83,6 +83,8 @@ pub(super) struct Process {
     pub(super) address: SocketAddr,
     /// For management; the same unless configured.
     pub(super) management: SocketAddr,
+    /// Whether both speak TLS.
+    pub(super) has_tls: bool,
     pub(super) stdout: Log,
     pub(super) stderr: Log,
 }
@@ -97,13 +99,15 @@ impl Process {
         let stdout = Log::of(child.stdout.take().expect("piped"));
         let stderr = Log::of(child.stderr.take().expect("piped"));
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut process = Process { child, address: nowhere, management: nowhere, stdout, stderr };
+        let mut process =
+            Process { child, address: nowhere, management: nowhere, has_tls: false, stdout, stderr };
         if !process.stdout.contains(NODE).await {
             return Err(process.until_exit().await);
         }
         let text = process.stdout.text();
-        let behind =
-            |mark| text.split_once(mark).and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+        let url = |mark| text.split_once(mark)?.1.split_whitespace().next()?.split_once("://");
+        let behind = |mark| url(mark).and_then(|(_, address)| address.parse().ok());
+        process.has_tls = url(LISTENING).is_some_and(|(scheme, _)| scheme == "https");
         process.address = behind(LISTENING).unwrap_or_else(|| panic!("no address in {text:?}"));
         process.management = behind(MANAGEMENT).unwrap_or(process.address);
         Ok(process)

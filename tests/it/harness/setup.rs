@@ -21,6 +21,7 @@ pub(crate) struct Setup {
     provider: String,
     more: String,
     env: Vec<(String, String)>,
+    pub(super) authority: Option<Vec<u8>>,
 }
 
 impl Setup {
@@ -51,6 +52,12 @@ impl Setup {
     /// An environment variable of the process. All other `NEMO_…` variables are taken out of it.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Setup {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its clients trust these authorities (PEM), and no others.
+    pub(crate) fn authority(mut self, pem: &str) -> Setup {
+        self.authority = Some(pem.as_bytes().to_vec());
         self
     }
 
