@@ -24,5 +24,6 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod tls;
+pub mod traces;
 pub mod verify;
 pub mod welcome;

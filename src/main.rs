@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use nemo::cli::{self, Cli, Command, LedgerCommand, ServeArgs, SimulateProviderArgs};
 use nemo::config::{Config, Environment};
+use nemo::traces::Traces;
 use nemo::{providers, server, telemetry, verify};
 
 fn main() -> ExitCode {
@@ -45,8 +46,11 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(data_dir) = args.data_dir {
         config.server.data_dir = data_dir;
     }
-    telemetry::init(config.server.log_format)?;
-    server::serve(config).await
+    let traces = Traces::open(&config.telemetry)?;
+    telemetry::init(config.server.log_format, &traces)?;
+    let served = server::serve(config).await;
+    traces.finish().await;
+    served
 }
 
 async fn simulate(args: SimulateProviderArgs) -> anyhow::Result<()> {

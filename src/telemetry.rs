@@ -14,6 +14,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::LogFormat;
+use crate::traces::Traces;
 
 /// The variable that says what is logged, such as `debug` or `info,nemo::proxy=debug`.
 const VARIABLE: &str = "NEMO_LOG";
@@ -34,11 +35,11 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// Sets up logs and the panic hook, once for the process.
+/// Sets up logs, traces and the panic hook, once for the process.
 ///
 /// # Errors
 /// [`TelemetryError`] if `NEMO_LOG` cannot be understood.
-pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
+pub fn init(format: LogFormat, traces: &Traces) -> Result<(), TelemetryError> {
     let directives = match std::env::var_os(VARIABLE) {
         Some(text) => text.into_string().map_err(|_| TelemetryError::NotUnicode)?,
         None => String::new(),
@@ -49,7 +50,7 @@ pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
         LogFormat::Text => lines.with_ansi(wants_colour()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer()).try_init()?;
     panic::set_hook(Box::new(report));
     Ok(())
 }

@@ -12,6 +12,7 @@ mod provider;
 mod read;
 mod reference;
 mod server;
+mod telemetry;
 
 use std::fmt;
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use self::provider::{KeySource, ModelPattern, ProviderEntry};
 use self::read::{Section, Source};
 pub use self::reference::{KeyDoc, reference, reference_markdown};
 pub use self::server::{Calls, LogFormat, RecordClients, Server};
+pub use self::telemetry::Telemetry;
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct Config {
     pub server: Server,
     /// Limits of calls.
     pub calls: Calls,
+    /// Traces.
+    pub telemetry: Telemetry,
     /// Where calls go, in the order in which they are asked for a model.
     pub providers: Vec<ProviderEntry>,
     /// The operator's prices.
@@ -101,14 +105,17 @@ impl Config {
         let source = Source { path, text, environment };
         let parsed = DeTable::parse(text).map_err(|error| syntax_error(&source, &error))?;
         let table = parsed.get_ref();
-        Section::whole(&source, table, &["server", "calls", "providers", "prices"])?;
-        let (server_keys, calls_keys) = (Server::keys(), Calls::keys());
+        Section::whole(&source, table, &["server", "calls", "telemetry", "providers", "prices"])?;
+        let (server_keys, calls_keys, telemetry_keys) = (Server::keys(), Calls::keys(), Telemetry::keys());
         let server =
             Server::checked(&Section::single(&source, "server", table.get("server"), &server_keys)?)?;
         let calls = Calls::read(&Section::single(&source, "calls", table.get("calls"), &calls_keys)?)?;
+        let telemetry = Section::single(&source, "telemetry", table.get("telemetry"), &telemetry_keys)?;
+        let telemetry = Telemetry::read(&telemetry)?;
         let mut providers = read_providers(&source, table, &calls)?;
         let prices = read_prices(&source, table)?;
-        let overrides = overrides(&[("server", &server_keys), ("calls", &calls_keys)]);
+        let overrides =
+            overrides(&[("server", &server_keys), ("calls", &calls_keys), ("telemetry", &telemetry_keys)]);
         environment.only(&overrides, &key_variables(&providers))?;
         let mut notices = Vec::new();
         if providers.is_empty() {
@@ -116,7 +123,7 @@ impl Config {
             notices = found(&providers);
         }
         notices.extend(unused(&prices, &providers));
-        Ok(Self { server, calls, providers, prices, notices })
+        Ok(Self { server, calls, telemetry, providers, prices, notices })
     }
 }
 

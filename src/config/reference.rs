@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::price::{self, PriceEntry};
 use super::provider::ProviderEntry;
 use super::server::{Calls, Server};
+use super::telemetry::Telemetry;
 
 /// One key, as the reference shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,15 @@ pub(super) use section;
 /// Every key of the configuration.
 #[must_use]
 pub fn reference() -> Vec<KeyDoc> {
-    [Server::keys(), Calls::keys(), ProviderEntry::keys(), PriceEntry::keys(), price::tier_keys()].concat()
+    [
+        Server::keys(),
+        Calls::keys(),
+        Telemetry::keys(),
+        ProviderEntry::keys(),
+        PriceEntry::keys(),
+        price::tier_keys(),
+    ]
+    .concat()
 }
 
 /// The keys of this name, in whatever section.

@@ -34,6 +34,12 @@ first_byte_timeout_secs = 2
 idle_timeout_secs = 3
 inert_fields = ["top_a", "messages[].images"]
 
+[telemetry]
+otlp_endpoint = "https://collector.internal/v1/traces"
+service_name = "nemo-berlin"
+sample_percent = 5
+send_traceparent = true
+
 [[providers]]
 name = "openai"
 api_key_file = "/run/secrets/openai"
@@ -111,7 +117,7 @@ fn rate(text: &str) -> Rate {
 
 #[test]
 fn nothing_at_all_is_a_configuration() {
-    let Config { server, calls, providers, prices, notices } =
+    let Config { server, calls, telemetry, providers, prices, notices } =
         Config::load(None, &Environment::default()).unwrap();
     assert_eq!(server.listen.to_string(), "127.0.0.1:4141");
     assert_eq!((server.management_listen, server.node.as_str()), (None, "node-1"));
@@ -123,13 +129,14 @@ fn nothing_at_all_is_a_configuration() {
     assert_eq!((calls.deadline_secs, calls.connect_timeout_secs), (600, 10));
     assert_eq!((calls.first_byte_timeout_secs, calls.idle_timeout_secs), (120, 60));
     assert!(calls.inert_fields.is_empty() && providers.is_empty() && prices.is_empty());
+    assert_eq!((telemetry.otlp_endpoint, telemetry.send_traceparent), (None, false));
     assert_eq!((server.tls_cert_file, server.tls_key_file), (None, None));
     assert_eq!(notices, [Notice::NoProvider]);
 }
 
 #[test]
 fn everything_can_be_stated() {
-    let Config { server, calls, providers, prices, notices } = read(EVERYTHING).unwrap();
+    let Config { server, calls, telemetry, providers, prices, notices } = read(EVERYTHING).unwrap();
     assert_eq!(server.listen.to_string(), "0.0.0.0:80");
     assert_eq!(server.secrets_dir(), PathBuf::from("/etc/nemo/secrets"));
     assert_eq!((server.worker_threads(), server.accounts_max_bytes), (3, 16 * 1024 * 1024));
@@ -137,6 +144,9 @@ fn everything_can_be_stated() {
     assert_eq!((server.record_clients, server.log_format), (RecordClients::Truncated, LogFormat::Json));
     assert_eq!(server.tls_key_file, Some("/etc/nemo/key.pem".into()));
     assert_eq!(calls.inert_fields, ["top_a", "messages[].images"]);
+    assert_eq!(telemetry.otlp_endpoint.unwrap().as_str(), "https://collector.internal/v1/traces");
+    assert_eq!((telemetry.service_name.as_str(), telemetry.sample_percent), ("nemo-berlin", 5));
+    assert!(telemetry.send_traceparent);
 
     let [openai, local, groq] = providers.as_slice() else { unreachable!() };
     assert_eq!(openai.base_url, "https://api.openai.com/v1");

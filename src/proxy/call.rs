@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use nemo_events::CallId;
 use tokio::time::Instant as Deadline;
-use tracing::{Instrument, error, info, info_span};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span, error, info, info_span};
 
 use super::admit::admit;
 use super::client::Ours;
@@ -26,8 +27,11 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes the call and sees it to its end, whatever its client does meanwhile.
 pub(super) async fn run(app: Arc<App>, caller: Caller, prepared: Prepared, ours: Ours) {
-    let span =
-        info_span!("call", call.id = %prepared.call, key.id = %caller.key(), model = %prepared.chat.model);
+    let span = info_span!(
+        "call", call.id = %prepared.call, key.id = %caller.key(), model = %prepared.chat.model,
+        provider = Empty, cost_nanos = Empty, duration_ms = Empty, refusal.code = Empty
+    );
+    prepared.trace.adopt(&span);
     life(app, caller, prepared, ours).instrument(span).await;
 }
 
@@ -36,10 +40,11 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     // On the list before the authorisation, so that a revoke can never fall between the two.
     let place = app.ledger.running.enter(caller.key(), prepared.call);
     crate::failpoint::reached("before-authorize");
-    let authorized = match admit(&app, &caller, &prepared).await {
+    let authorized = match admit(&app, &caller, &prepared).instrument(debug_span!("authorize")).await {
         Ok(authorized) => authorized,
         Err(failure) => {
-            info!(refusal.code = failure.code, "refused");
+            Span::current().record("refusal.code", failure.code);
+            info!("refused");
             return ours.fail(failure, headers::call(prepared.call));
         }
     };
@@ -49,14 +54,20 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     };
     let limit = u64::from(app.config.calls.deadline_secs).saturating_sub(CUT_BEFORE_DEADLINE_SECS);
     let interrupts = Interrupts { place, deadline: Deadline::now() + Duration::from_secs(limit) };
-    let dispatch = Dispatch { prepared: &prepared, route, interrupts, metrics: &app.metrics.provider };
-    let (metered, answer) = forward(dispatch, authorized, &mut ours).await;
-    let settled = settle_in_time(&app, metered).await;
+    Span::current().record("provider", route.provider.name.as_str());
+    let tells_trace = app.config.telemetry.send_traceparent;
+    let dispatch =
+        Dispatch { prepared: &prepared, route, interrupts, metrics: &app.metrics.provider, tells_trace };
+    let asking = debug_span!("provider", otel.kind = "client", status = Empty, first_byte_ms = Empty);
+    let (metered, answer) = forward(dispatch, authorized, &mut ours).instrument(asking).await;
+    let settled = settle_in_time(&app, metered).instrument(debug_span!("settle")).await;
+    Span::current().record("duration_ms", millis(started));
     match &settled {
-        Ok(end) => info!(
-            provider = %route.provider.name, cost_nanos = end.charged.as_nanos(), duration_ms = millis(started), "settled"
-        ),
-        Err(error) => error!(provider = %route.provider.name, %error, "the call's end is not durable yet"),
+        Ok(end) => {
+            Span::current().record("cost_nanos", end.charged.as_nanos());
+            info!("settled");
+        }
+        Err(error) => error!(%error, "the call's end is not durable yet"),
     }
     answer.finish(&mut ours, settled, prepared.call).await;
 }

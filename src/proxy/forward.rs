@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use nemo_events::key::{Ending, ForfeitReason, VoidReason};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{Span, info, warn};
 
 use super::call::{Answer, Interrupts};
 use super::client::Ours;
@@ -20,6 +20,7 @@ use crate::ledger::Authorized;
 use crate::metrics::provider::ProviderMetrics;
 use crate::providers::Route;
 use crate::providers::openai::read_usage;
+use crate::traces;
 
 /// A provider's error body is read this far.
 const ERROR_BODY_MAX_BYTES: usize = 64 * 1024;
@@ -31,6 +32,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) route: &'a Route,
     pub(super) interrupts: Interrupts<'a>,
     pub(super) metrics: &'a ProviderMetrics,
+    /// Whether the provider is told which trace the call is in.
+    pub(super) tells_trace: bool,
 }
 
 /// How a call ended, what is known of it, and what its client is still owed.
@@ -70,6 +73,9 @@ pub(super) async fn forward(
 ) -> (Metered, Answer) {
     let started = Instant::now();
     let outcome = send(&mut dispatch, &authorized, started, ours).await;
+    let span = Span::current();
+    span.record("status", outcome.facts.status);
+    span.record("first_byte_ms", outcome.facts.first_byte_ms);
     if let Some(came_back) = outcome.came_back() {
         let first_byte = outcome.facts.first_byte_ms.map(Duration::from_millis);
         dispatch.metrics.called(&dispatch.route.provider.name, came_back, first_byte, started.elapsed());
@@ -169,6 +175,11 @@ fn request(dispatch: &Dispatch<'_>, authorized: &Authorized) -> Result<reqwest::
         // What cannot be read cannot be metered.
         .header(ACCEPT_ENCODING, "identity")
         .body(body);
+    if dispatch.tells_trace
+        && let Some(traceparent) = traces::traceparent()
+    {
+        request = request.header(traces::TRACEPARENT, traceparent);
+    }
     if let Some(key) = &route.provider.key
         && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
     {

@@ -17,6 +17,7 @@ use crate::catalogue::{Extra, has_price_for};
 use crate::error::Failure;
 use crate::providers::Route;
 use crate::providers::openai::{ChatRequest, FieldError};
+use crate::traces;
 
 /// A request that was understood, not yet allowed.
 pub(super) struct Prepared {
@@ -27,6 +28,7 @@ pub(super) struct Prepared {
     pub(super) route: Result<Route, PriceRefusal>,
     pub(super) ask: Ask,
     pub(super) client: Client,
+    pub(super) trace: traces::Caller,
 }
 
 /// Reads a chat completion request. What is wrong with the model or its price is kept for the decision,
@@ -53,6 +55,7 @@ pub(super) fn chat(
         request: crate::request_id::of(request).ok_or_else(Failure::internal)?,
         route: app.providers.route(&chat.model, app.ledger.now()).and_then(|route| priceable(route, &chat)),
         client: address::client(caller.address(), user_agent, app.config.server.record_clients),
+        trace: traces::Caller::of(request.headers()),
         body,
         chat,
         ask,

@@ -30,3 +30,4 @@ mod secrets;
 mod stream;
 mod tidy;
 mod tls;
+mod traces;

@@ -67,9 +67,9 @@ const INTRODUCTION: &str = "\
 
 One TOML file, named by `nemo serve --config FILE` or `NEMO_CONFIG`. Everything in it is optional; without any
 file Nemo serves on loopback, keeps its ledger in `nemo-data`, and uses the providers whose well-known keys
-are in the environment. Unknown keys are refused, with a suggestion. Keys of `[server]` and `[calls]` can be
-overridden by `NEMO_SERVER__<KEY>` and `NEMO_CALLS__<KEY>`; command line options win over both. Secrets never
-stand in the file, only the places where they are found.
+are in the environment. Unknown keys are refused, with a suggestion. Keys of `[server]`, `[calls]` and
+`[telemetry]` can be overridden by `NEMO_SERVER__<KEY>` and so on; command line options win over both. Secrets
+never stand in the file, only the places where they are found.
 
 This page is generated from the code; a test holds the two together.
 
