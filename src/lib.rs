@@ -22,6 +22,7 @@ pub mod secrets_match;
 pub mod secrets_watch;
 pub mod server;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
 pub mod tls;
 pub mod traces;

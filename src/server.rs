@@ -26,7 +26,7 @@ use crate::providers::Providers;
 use crate::providers::openai::InertFields;
 use crate::read_side::ReadSide;
 use crate::tls::Tls;
-use crate::{metrics, request_id, routes, secrets_match, secrets_watch, welcome};
+use crate::{metrics, request_id, routes, secrets_match, secrets_watch, supervisor, welcome};
 
 /// After the drain, how long cut calls have to write their ends.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
@@ -73,7 +73,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     welcome::print(&app, &listening.addresses, first_start.as_ref(), events);
     let mut told = ToldToStop::listen()?;
     let watch = secrets_watch::start(&app)?;
+    supervisor::ready();
     told.wait().await;
+    supervisor::stopping();
     watch.abort();
     stop(app, listening.handles, store, told).await
 }

@@ -15,6 +15,7 @@ mod chat;
 mod concurrency;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod deploy;
 mod disk;
 mod ends;
 mod errors;
