@@ -375,6 +375,7 @@ impl From<&Refusal> for Failure {
             R::OrgUnknown(org) => missing(&format!("There is no org {org}.")).about("org"),
             R::OrgExists => clash("An org with this id exists already.".into()),
             R::CallUnknown(call) => missing(&format!("There is no call {call}, or it ended long ago.")),
+            R::CallNotEnded(call) => clash(format!("The call {call} has not ended yet.")),
             R::CallNotOverdue(call) => clash(format!("The call {call} is not overdue.")),
             R::CorrectionOutOfRange => bad("A correction lies between zero and what the call is charged.".into()),
             R::SecretUnknown(version) => {

@@ -14,7 +14,8 @@ use crate::budget::Windows;
 use crate::rate::{Bucket, Place};
 use crate::{At, CorruptLog};
 
-/// How long ended calls are remembered; a later correction names the revision that ended them.
+/// How long ended calls are remembered, and forgotten ones from their correction on; a later correction
+/// names the revision that ended them.
 const ENDED_CALLS_KEPT_SECS: i64 = 24 * 3600;
 /// How many ended calls are remembered at most, so that a busy key's fold stays small.
 const ENDED_CALLS_KEPT: usize = 20_000;
@@ -169,6 +170,13 @@ impl KeyState {
         self.open_calls.contains_key(&call) || self.ended_calls.contains_key(&call)
     }
 
+    /// Whether every call that ended or was corrected since a moment is among the ended calls.
+    #[must_use]
+    pub fn remembers_since(&self, moment: Timestamp) -> bool {
+        let oldest = self.ended_order.front();
+        self.ended_order.len() < ENDED_CALLS_KEPT || oldest.is_none_or(|(ended, _)| *ended < moment)
+    }
+
     /// The limit of requests per minute as a plain number.
     #[must_use]
     pub fn request_limit(&self) -> Option<u64> {
@@ -227,7 +235,7 @@ impl KeyState {
                 }
                 self.end_call(*call, *charged, hold.tokens(), true, at)?;
             }
-            KeyEvent::CallCorrected(e) => self.call_corrected(e)?,
+            KeyEvent::CallCorrected(e) => self.call_corrected(e, at.time)?,
             KeyEvent::CallsRefused(_) => {}
         }
         Ok(())
@@ -356,7 +364,10 @@ impl KeyState {
         Ok(())
     }
 
-    fn call_corrected(&mut self, e: &CallCorrected) -> Result<(), CorruptLog> {
+    fn call_corrected(&mut self, e: &CallCorrected, now: Timestamp) -> Result<(), CorruptLog> {
+        if self.open_calls.contains_key(&e.call) {
+            return Err(CorruptLog("a call was corrected that has not ended"));
+        }
         if let Some(ended) = self.ended_calls.get_mut(&e.call) {
             if ended.charged != e.charged_before || ended.authorized_at != e.authorized_at {
                 return Err(CorruptLog("a correction starts from another charge or moment"));
@@ -366,11 +377,28 @@ impl KeyState {
             }
             ended.charged = e.charged;
             ended.unconfirmed = false;
+        } else {
+            self.remember_again(e, now);
         }
         if e.charged.is_negative() || e.charged > e.charged_before {
             return Err(CorruptLog("a correction raises a charge or falls below zero"));
         }
         self.windows.correct(e.authorized_at, e.charged_before, e.charged)
+    }
+
+    /// A call that was forgotten is remembered from its correction on, so that the next one starts from it.
+    /// What it once held does not matter any more: a charge only falls.
+    fn remember_again(&mut self, e: &CallCorrected, now: Timestamp) {
+        self.forget_ended(now);
+        let ended = EndedCall {
+            authorized_at: e.authorized_at,
+            hold: e.charged_before,
+            charged: e.charged,
+            ended_at: e.ended_at,
+            unconfirmed: false,
+        };
+        self.ended_calls.insert(e.call, ended);
+        self.ended_order.push_back((now, e.call));
     }
 
     fn forget_ended(&mut self, now: Timestamp) {

@@ -117,6 +117,8 @@ pub enum Refusal {
     OrgExists,
     /// No such call, or one that was forgotten.
     CallUnknown(CallId),
+    /// The call is still open.
+    CallNotEnded(CallId),
     /// The call's deadline has not passed by 30 s.
     CallNotOverdue(CallId),
     /// A correction must name a charge between zero and the hold.
@@ -161,6 +163,7 @@ impl Refusal {
             Self::OrgUnknown(_) => "org_not_found",
             Self::OrgExists => "org_exists",
             Self::CallUnknown(_) => "call_not_found",
+            Self::CallNotEnded(_) => "call_not_ended",
             Self::CallNotOverdue(_) => "call_not_overdue",
             Self::CorrectionOutOfRange => "correction_out_of_range",
             Self::SecretUnknown(_) => "secret_not_found",

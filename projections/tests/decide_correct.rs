@@ -12,7 +12,12 @@ use crate::support::{
 };
 
 fn correct(charged: i64) -> Correct {
-    Correct { call: call_id(1), charged: nanos(charged), reason: "provider's invoice of May".to_owned() }
+    Correct {
+        call: call_id(1),
+        charged: nanos(charged),
+        reason: "provider's invoice of May".to_owned(),
+        forgotten: None,
+    }
 }
 
 /// A call that was settled by an estimate of 500,000 nano-dollars.
@@ -103,13 +108,15 @@ fn calls_of_a_revoked_key_can_be_corrected() {
 fn an_open_call_an_unknown_call_and_an_unknown_key_cannot_be_corrected() {
     let mut open = key(unlimited());
     open.execute(&call(1), noon()).unwrap();
-    open.when(&correct(1), noon()).then_refused(&Refusal::CallUnknown(call_id(1)));
+    open.when(&correct(1), noon()).then_refused(&Refusal::CallNotEnded(call_id(1)));
     key(unlimited()).when(&correct(1), noon()).then_refused(&Refusal::CallUnknown(call_id(1)));
     given([]).when(&correct(1), noon()).then_refused(&Refusal::KeyUnknown);
 }
 
 #[test]
-fn a_reason_has_at_most_512_bytes() {
+fn a_reason_is_given_and_has_at_most_512_bytes() {
+    let why = Refusal::Invalid("reason: say why, and on what evidence".to_owned());
+    estimated().when(&Correct { reason: " ".to_owned(), ..correct(1) }, noon()).then_refused(&why);
     let because = |n: usize| Correct { reason: "a".repeat(n), ..correct(1) };
     assert!(estimated().when(&because(512), noon()).result().is_ok());
     let too_long = Refusal::Invalid("reason: at most 512 bytes".to_owned());

@@ -84,8 +84,12 @@ fn the_truth_comes_once() {
 #[test]
 fn after_an_operators_correction_a_late_settlement_changes_nothing() {
     let mut key = forfeited(ForfeitCharge::Hold);
-    let correct =
-        Correct { call: call_id(1), charged: nanos(500_000), reason: "provider's invoice".to_owned() };
+    let correct = Correct {
+        call: call_id(1),
+        charged: nanos(500_000),
+        reason: "provider's invoice".to_owned(),
+        forgotten: None,
+    };
     key.execute(&correct, noon()).unwrap();
     key.when(&reported(1, 0, 1), noon()).then([]);
 }

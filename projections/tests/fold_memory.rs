@@ -1,10 +1,14 @@
 //! What the fold forgets: calls that ended more than 24 hours ago, or 20,000 calls ago.
 
+use nemo_events::limits::WindowKind::Total;
+use nemo_events::{KeyEvent, Revision};
 use nemo_projections::Refusal;
-use nemo_projections::decide::{Correct, ForfeitCharge, Forfeiter};
+use nemo_projections::decide::{Correct, ForfeitCharge, Forfeiter, ForgottenCall};
 use nemo_projections::testing::KeyHistory;
 
-use crate::support::{call, call_id, forfeit, key, later, nanos, noon, reported, state, unlimited, void};
+use crate::support::{
+    HOLD, call, call_id, forfeit, key, later, nanos, noon, reported, state, unlimited, void,
+};
 
 const DAY: i64 = 24 * 3_600_000_000;
 
@@ -27,8 +31,79 @@ fn an_ended_call_is_remembered_for_24_hours_after_its_end() {
     key.when(&reported(1, 1, 1), now).then_refused(&unknown);
     key.when(&void(1), now).then_refused(&unknown);
     key.when(&forfeit(1, ForfeitCharge::Hold, Forfeiter::Owner), now).then_refused(&unknown);
-    let correct = Correct { call: call_id(1), charged: nanos(0), reason: String::new() };
+    let correct = Correct { call: call_id(1), charged: nanos(0), reason: String::new(), forgotten: None };
     key.when(&correct, now).then_refused(&unknown);
+}
+
+/// A key whose call, charged 1,000,000 for a hold of that, was forgotten, and the call as its stream has it.
+fn with_forgotten_call() -> (KeyHistory, Correct) {
+    let mut key = with_forfeited_call();
+    key.execute(&call(2), later(noon(), 2 * DAY)).unwrap();
+    assert!(!state(&key).knows_call(call_id(1)));
+    let forgotten = ForgottenCall {
+        authorized_at: later(noon(), -5),
+        hold: nanos(HOLD),
+        charged: nanos(HOLD),
+        ended_at: Revision(2),
+        as_of: later(noon(), 2 * DAY),
+    };
+    let reason = "provider's invoice".to_owned();
+    (key, Correct { call: call_id(1), charged: nanos(7), reason, forgotten: Some(forgotten) })
+}
+
+#[test]
+fn a_forgotten_call_is_corrected_by_what_its_stream_says_and_names_the_revision_that_ended_it() {
+    let (mut key, correct) = with_forgotten_call();
+    let now = later(noon(), 2 * DAY);
+    let total = |key: &KeyHistory| state(key).windows.at(Total, now).settled;
+    assert_eq!(total(&key), nanos(HOLD));
+    let events = key.execute(&correct, now).unwrap();
+    let [KeyEvent::CallCorrected(event)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((event.charged_before, event.charged), (nanos(HOLD), nanos(7)));
+    assert_eq!((event.ended_at, event.authorized_at), (Revision(2), later(noon(), -5)));
+    assert_eq!(total(&key), nanos(7));
+}
+
+#[test]
+fn a_second_correction_of_a_forgotten_call_starts_from_the_first_whatever_it_brings() {
+    let (mut key, correct) = with_forgotten_call();
+    let now = later(noon(), 2 * DAY);
+    key.execute(&correct, now).unwrap();
+    // It was looked up before the first one.
+    key.when(&correct, now).then([]);
+    key.when(&Correct { charged: nanos(8), ..correct.clone() }, now)
+        .then_refused(&Refusal::CorrectionOutOfRange);
+    let events = key.execute(&Correct { charged: nanos(5), ..correct.clone() }, now).unwrap();
+    assert!(matches!(events.as_slice(), [KeyEvent::CallCorrected(e)] if e.charged_before == nanos(7)));
+    // A day later it is forgotten again.
+    key.execute(&call(3), later(now, DAY + 1)).unwrap();
+    assert!(!state(&key).knows_call(call_id(1)));
+}
+
+#[test]
+fn a_forgotten_call_is_corrected_downwards_only_and_never_above_its_hold() {
+    let (key, correct) = with_forgotten_call();
+    let now = later(noon(), 2 * DAY);
+    for charged in [HOLD + 1, -1] {
+        let correct = Correct { charged: nanos(charged), ..correct.clone() };
+        key.when(&correct, now).then_refused(&Refusal::CorrectionOutOfRange);
+    }
+    let low_hold = ForgottenCall { hold: nanos(6), ..correct.forgotten.unwrap() };
+    let correct = Correct { forgotten: Some(low_hold), ..correct };
+    key.when(&correct, now).then_refused(&Refusal::CorrectionOutOfRange);
+}
+
+#[test]
+fn what_was_looked_up_before_the_fold_forgot_is_not_believed() {
+    let (mut key, correct) = with_forgotten_call();
+    let now = later(noon(), 2 * DAY);
+    for n in 10..20_011 {
+        key.execute(&call(n), now).unwrap();
+        key.execute(&void(n), now).unwrap();
+    }
+    assert!(matches!(key.when(&correct, now).result(), Err(Refusal::Invalid(_))));
+    let fresh = ForgottenCall { as_of: later(now, 11_000_000), ..correct.forgotten.unwrap() };
+    assert_eq!(key.when(&Correct { forgotten: Some(fresh), ..correct }, now).result().unwrap().len(), 1);
 }
 
 #[test]

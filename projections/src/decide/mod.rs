@@ -8,7 +8,7 @@ mod manage;
 mod org;
 
 pub use authorize::{Authorize, PresentedSecret, Priced, authenticate, model_matches};
-pub use correct::Correct;
+pub use correct::{Correct, ForgottenCall};
 pub use end::{Forfeit, ForfeitCharge, Forfeiter, Settle, Void};
 pub use manage::{
     Block, ClearModel, Create, RecordRefusals, Relabel, RenewDigest, RetireSecret, Revoke, Rotate, SetLimits,

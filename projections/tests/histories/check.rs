@@ -25,6 +25,7 @@ type Checked = Result<(), TestCaseError>;
 enum End {
     Nothing,
     Unknown,
+    NotEnded,
     NotOverdue,
     OutOfRange,
     Settled(i128, Evidence, bool),
@@ -107,6 +108,7 @@ impl World {
         self.note(match expected {
             End::Nothing => "nothing to end",
             End::Unknown => "forgotten",
+            End::NotEnded => "correction of an open call",
             End::NotOverdue => "not overdue",
             End::OutOfRange => "out of range",
             End::Settled(_, _, true) => "over the hold",
@@ -163,7 +165,7 @@ impl World {
                     (_, ForfeitCharge::InputOnly) => End::Forfeited(hold.input_amount.as_nanos().into()),
                 }
             }
-            (Step::Correct(..), Standing::Open) => End::Unknown,
+            (Step::Correct(..), Standing::Open) => End::NotEnded,
             (Step::Correct(_, to), Standing::Ended(charged, _)) => {
                 let to = amount * i128::from(*to) / 1_000;
                 if to == charged {
@@ -285,6 +287,7 @@ fn end(decided: &Decided) -> End {
         Ok([KeyEvent::CallForfeited(e)]) => End::Forfeited(e.charged.as_nanos().into()),
         Ok([KeyEvent::CallCorrected(e)]) => End::Corrected(e.charged.as_nanos().into()),
         Err(Refusal::CallUnknown(_)) => End::Unknown,
+        Err(Refusal::CallNotEnded(_)) => End::NotEnded,
         Err(Refusal::CallNotOverdue(_)) => End::NotOverdue,
         Err(Refusal::CorrectionOutOfRange) => End::OutOfRange,
         other => panic!("no end but {other:?}"),

@@ -159,7 +159,7 @@ impl World {
             Step::Correct(pick, to) => {
                 let call = self.pick(*pick)?.0;
                 let charged = Nanos::from_nanos(self.hold(call).amount.as_nanos() * to / 1_000);
-                Box::new(Correct { call, charged, reason: "invoice".to_owned() })
+                Box::new(Correct { call, charged, reason: "invoice".to_owned(), forgotten: None })
             }
             Step::Limits(limits, expiry) => {
                 let expires_at = expiry.map(|micros| Timestamp::from_micros(self.now + micros));

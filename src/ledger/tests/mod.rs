@@ -14,6 +14,7 @@ mod answers;
 mod budget;
 mod clock;
 mod conflicts;
+mod correct;
 mod damage;
 mod follow;
 mod history;
