@@ -95,6 +95,61 @@ pub enum ConfigError {
         /// What may have been meant.
         hint: Hint,
     },
+    /// Several things are wrong; each is told on a line of its own.
+    #[error("{}", lines(.0))]
+    Several(Vec<Self>),
+}
+
+fn lines(errors: &[ConfigError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl ConfigError {
+    /// Everything that is wrong, one by one.
+    #[must_use]
+    pub fn each(self) -> Vec<Self> {
+        match self {
+            Self::Several(errors) => errors.into_iter().flat_map(Self::each).collect(),
+            one => vec![one],
+        }
+    }
+
+    /// Everything that is wrong as one error, so that nobody mends a file one mistake at a time.
+    pub(super) fn several(errors: Vec<Self>) -> Self {
+        let mut errors: Vec<_> = errors.into_iter().flat_map(Self::each).collect();
+        match (errors.len(), errors.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                errors.extend(last);
+                Self::Several(errors)
+            }
+        }
+    }
+
+    /// A value whose other half was checked as well: both must be right.
+    pub(super) fn both<T>(checked: Result<(), Self>, value: Result<T, Self>) -> Result<T, Self> {
+        match (checked, value) {
+            (Ok(()), value) => value,
+            (Err(error), Ok(_)) => Err(error),
+            (Err(error), Err(other)) => {
+                // A misspelt key is missing as well: once told is enough.
+                let others = other.each().into_iter().filter(|other| !matches!(other, Self::Missing { .. }));
+                Err(Self::several(std::iter::once(error).chain(others).collect()))
+            }
+        }
+    }
+
+    /// All values, or all that is wrong with them.
+    pub(super) fn all<T>(values: impl IntoIterator<Item = Result<T, Self>>) -> Result<Vec<T>, Self> {
+        let (mut good, mut errors) = (Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Ok(value) => good.push(value),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(good) } else { Err(Self::several(errors)) }
+    }
 }
 
 /// What may have been meant by a word that is not known.

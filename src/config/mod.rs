@@ -14,6 +14,7 @@ mod reference;
 mod server;
 mod telemetry;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
@@ -22,7 +23,7 @@ use toml::de::DeTable;
 pub use self::environment::Environment;
 pub use self::error::{ConfigError, Hint, Place};
 pub use self::price::PriceEntry;
-pub use self::provider::{KeySource, ModelPattern, ProviderEntry};
+pub use self::provider::{KeySource, ModelPattern, ProviderEntry, well_known_providers};
 use self::read::{Section, Source};
 pub use self::reference::{KeyDoc, reference, reference_markdown};
 pub use self::server::{Calls, LogFormat, RecordClients, Server};
@@ -76,7 +77,8 @@ impl fmt::Display for Notice {
                 f.write_str(
                     "no provider is configured, so no call can be made; set [[providers]] or one of ",
                 )?;
-                f.write_str(&provider::well_known_variables().collect::<Vec<_>>().join(", "))
+                let variables = well_known_providers().map(|(_, variable)| variable);
+                f.write_str(&variables.collect::<Vec<_>>().join(", "))
             }
             Self::UnusedPrices { place, provider } => {
                 write!(f, "{place}: no provider uses the prices of {provider}")
@@ -100,23 +102,35 @@ impl Config {
     /// Reads a file's text. `path` is for messages only.
     ///
     /// # Errors
-    /// [`ConfigError`] for what is no TOML, for unknown keys and variables, and for values that cannot be used.
+    /// [`ConfigError`] for what is no TOML, for unknown keys and variables, and for values that cannot be used:
+    /// everything that is wrong at once.
     pub fn from_toml(text: &str, path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
         let source = Source { path, text, environment };
         let parsed = DeTable::parse(text).map_err(|error| syntax_error(&source, &error))?;
         let table = parsed.get_ref();
-        Section::whole(&source, table, &["server", "calls", "telemetry", "providers", "prices"])?;
+        let mut errors = Vec::new();
+        let mut known = |error: ConfigError| errors.push(error);
+        let names = ["server", "calls", "telemetry", "providers", "prices"];
+        Section::whole(&source, table, &names).unwrap_or_else(&mut known);
         let (server_keys, calls_keys, telemetry_keys) = (Server::keys(), Calls::keys(), Telemetry::keys());
-        let server =
-            Server::checked(&Section::single(&source, "server", table.get("server"), &server_keys)?)?;
-        let calls = Calls::read(&Section::single(&source, "calls", table.get("calls"), &calls_keys)?)?;
-        let telemetry = Section::single(&source, "telemetry", table.get("telemetry"), &telemetry_keys)?;
-        let telemetry = Telemetry::read(&telemetry)?;
-        let mut providers = read_providers(&source, table, &calls)?;
-        let prices = read_prices(&source, table)?;
+        let server = once(&source, table, "server", &server_keys, Server::checked).map_err(&mut known);
+        let calls = once(&source, table, "calls", &calls_keys, Calls::read).map_err(&mut known);
+        let telemetry = once(&source, table, "telemetry", &telemetry_keys, Telemetry::read);
+        let telemetry = telemetry.map_err(&mut known);
+        // Providers are looked at in any case: what is wrong with them is worth knowing at once.
+        let usual = Calls::usual(path)?;
+        let providers = read_providers(&source, table, calls.as_ref().unwrap_or(&usual)).map_err(&mut known);
+        let prices = read_prices(&source, table).map_err(&mut known);
         let overrides =
             overrides(&[("server", &server_keys), ("calls", &calls_keys), ("telemetry", &telemetry_keys)]);
-        environment.only(&overrides, &key_variables(&providers))?;
+        if let Ok(providers) = &providers {
+            environment.only(&overrides, &key_variables(providers)).unwrap_or_else(&mut known);
+        }
+        let (Ok(server), Ok(calls), Ok(telemetry), Ok(mut providers), Ok(prices), true) =
+            (server, calls, telemetry, providers, prices, errors.is_empty())
+        else {
+            return Err(ConfigError::several(errors));
+        };
         let mut notices = Vec::new();
         if providers.is_empty() {
             providers = provider::found(environment, &calls);
@@ -125,6 +139,18 @@ impl Config {
         notices.extend(unused(&prices, &providers));
         Ok(Self { server, calls, telemetry, providers, prices, notices })
     }
+}
+
+/// A section that is there once, and whatever is wrong with it.
+fn once<'a, T>(
+    source: &'a Source<'a>,
+    table: &'a DeTable<'a>,
+    name: &'static str,
+    keys: &[KeyDoc],
+    read: impl FnOnce(&Section<'a>) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    let section = Section::single(source, name, table.get(name))?;
+    ConfigError::both(section.only(keys), read(&section))
 }
 
 fn overrides(sections: &[(&str, &[KeyDoc])]) -> Vec<String> {
@@ -146,28 +172,30 @@ fn read_providers(
     calls: &Calls,
 ) -> Result<Vec<ProviderEntry>, ConfigError> {
     let Some(value) = table.get("providers") else { return Ok(Vec::new()) };
-    let mut providers: Vec<ProviderEntry> = Vec::new();
-    for section in Section::repeated(source, "providers", value, &ProviderEntry::keys())? {
-        let entry = ProviderEntry::read(&section, calls)?;
-        if providers.iter().any(|other| other.name == entry.name) {
-            return Err(section.bad("name", "is the name of another provider too"));
+    let (keys, mut names) = (ProviderEntry::keys(), HashSet::new());
+    let sections = Section::repeated(source, "providers", value)?;
+    ConfigError::all(sections.iter().map(|section| {
+        let entry = ConfigError::both(section.only(&keys), ProviderEntry::read(section, calls))?;
+        if names.insert(entry.name.clone()) {
+            Ok(entry)
+        } else {
+            Err(section.bad("name", "is the name of another provider too"))
         }
-        providers.push(entry);
-    }
-    Ok(providers)
+    }))
 }
 
 fn read_prices(source: &Source<'_>, table: &DeTable<'_>) -> Result<Vec<PriceEntry>, ConfigError> {
     let Some(value) = table.get("prices") else { return Ok(Vec::new()) };
-    let mut prices: Vec<PriceEntry> = Vec::new();
-    for section in Section::repeated(source, "prices", value, &PriceEntry::keys())? {
-        let entry = PriceEntry::read(&section)?;
-        if prices.iter().any(|other| other.provider == entry.provider && other.model == entry.model) {
-            return Err(section.bad("model", "has another entry for this provider"));
+    let (keys, mut models) = (PriceEntry::keys(), HashSet::new());
+    let sections = Section::repeated(source, "prices", value)?;
+    ConfigError::all(sections.iter().map(|section| {
+        let entry = ConfigError::both(section.only(&keys), PriceEntry::read(section))?;
+        if models.insert((entry.provider.clone(), entry.model.clone())) {
+            Ok(entry)
+        } else {
+            Err(section.bad("model", "has another entry for this provider"))
         }
-        prices.push(entry);
-    }
-    Ok(prices)
+    }))
 }
 
 fn found(providers: &[ProviderEntry]) -> Vec<Notice> {

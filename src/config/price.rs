@@ -118,7 +118,9 @@ impl Kind<Vec<Tier>> for Tiers {
     }
 
     fn read(&self, raw: &Raw<'_>) -> Result<Vec<Tier>, ConfigError> {
-        raw.sections("prices.tiers", &tier_keys())?.iter().map(tier).collect()
+        let sections = raw.sections("prices.tiers")?;
+        let keys = tier_keys();
+        ConfigError::all(sections.iter().map(|section| ConfigError::both(section.only(&keys), tier(section))))
     }
 
     fn absent(&self, _: &Section<'_>, _: &'static str, _: &'static str) -> Result<Vec<Tier>, ConfigError> {
@@ -133,11 +135,16 @@ fn tier(section: &Section<'_>) -> Result<Tier, ConfigError> {
 
 fn rates(section: &Section<'_>) -> Result<Rates, ConfigError> {
     let required = |key| Required(Decimal).field(section, key, "required");
-    let mut rates = Rates { input: required("input")?, output: required("output")?, ..Rates::default() };
-    for (key, slot, _, _) in OPTIONAL_RATES {
-        *slot(&mut rates) = Optional(Decimal).field(section, key, "")?;
+    let mut rates = Rates::default();
+    let mut errors = Vec::new();
+    for (key, slot) in [("input", &mut rates.input), ("output", &mut rates.output)] {
+        required(key).map_or_else(|error| errors.push(error), |rate| *slot = rate);
     }
-    Ok(rates)
+    for (key, slot, _, _) in OPTIONAL_RATES {
+        let rate = Optional(Decimal).field(section, key, "");
+        rate.map_or_else(|error| errors.push(error), |rate| *slot(&mut rates) = rate);
+    }
+    if errors.is_empty() { Ok(rates) } else { Err(ConfigError::several(errors)) }
 }
 
 impl PriceEntry {

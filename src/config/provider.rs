@@ -61,6 +61,12 @@ impl ModelPattern {
         ok.then(|| Self(text.to_owned()))
     }
 
+    /// The one name that it stands for; `None` where it stands for many.
+    #[must_use]
+    pub fn exact(&self) -> Option<&str> {
+        (!self.0.contains('*')).then_some(self.0.as_str())
+    }
+
     /// Whether a model's name matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
@@ -111,9 +117,9 @@ pub(super) fn found(environment: &Environment, calls: &Calls) -> Vec<ProviderEnt
     found.map(entry).collect()
 }
 
-/// The variables that are looked at where no provider is configured.
-pub(super) fn well_known_variables() -> impl Iterator<Item = &'static str> {
-    WELL_KNOWN.iter().map(|known| known.variable)
+/// Providers that need no more than their name, and the variables in which their keys are expected.
+pub fn well_known_providers() -> impl Iterator<Item = (&'static str, &'static str)> {
+    WELL_KNOWN.iter().map(|known| (known.name, known.variable))
 }
 
 const OUTPUT_LIMIT_FIELD: OneOf<OutputLimitField> =

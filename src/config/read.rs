@@ -1,5 +1,6 @@
 //! Reads one section after another, and knows for each value where it stands.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use toml::Spanned;
@@ -36,12 +37,9 @@ impl<'a> Section<'a> {
         source: &'a Source<'a>,
         name: &'static str,
         value: Option<&'a Spanned<DeValue<'a>>>,
-        keys: &[KeyDoc],
     ) -> Result<Self, ConfigError> {
         let table = value.map(|value| table_of(source, name, value, "[")).transpose()?;
-        let section = Self { source, name, table, overrides: true };
-        section.only(keys)?;
-        Ok(section)
+        Ok(Self { source, name, table, overrides: true })
     }
 
     /// The tables of a section that may be there several times.
@@ -49,18 +47,15 @@ impl<'a> Section<'a> {
         source: &'a Source<'a>,
         name: &'static str,
         value: &'a Spanned<DeValue<'a>>,
-        keys: &[KeyDoc],
     ) -> Result<Vec<Self>, ConfigError> {
         let DeValue::Array(tables) = value.get_ref() else {
             return Err(not_a_table(source, name, value, "[["));
         };
         let open = |value| {
-            let section =
-                Self { source, name, table: Some(table_of(source, name, value, "[[")?), overrides: false };
-            section.only(keys)?;
-            Ok(section)
+            let table = Some(table_of(source, name, value, "[[")?);
+            Ok(Self { source, name, table, overrides: false })
         };
-        tables.iter().map(open).collect()
+        ConfigError::all(tables.iter().map(open))
     }
 
     /// The whole file, whose keys are the names of sections.
@@ -69,34 +64,35 @@ impl<'a> Section<'a> {
         table: &'a DeTable<'a>,
         names: &[&str],
     ) -> Result<(), ConfigError> {
-        for (key, _) in table.iter() {
-            let name: &str = key.get_ref();
-            if !names.contains(&name) {
-                let place = source.place(key.span().start);
-                let hint = elsewhere(name).unwrap_or_else(|| Hint::among(name, names.iter().copied()));
-                return Err(ConfigError::UnknownKey { place, key: name.to_owned(), hint });
+        let check = |key: &Spanned<_>| {
+            let name: &Cow<'_, str> = key.get_ref();
+            if names.contains(&name.as_ref()) {
+                return Ok(());
             }
-        }
-        Ok(())
+            let place = source.place(key.span().start);
+            let hint = elsewhere(name).unwrap_or_else(|| Hint::among(name, names.iter().copied()));
+            Err(ConfigError::UnknownKey { place, key: name.to_string(), hint })
+        };
+        ConfigError::all(table.iter().map(|(key, _)| check(key))).map(drop)
     }
 
-    fn only(&self, keys: &[KeyDoc]) -> Result<(), ConfigError> {
+    /// Refuses keys that mean nothing here.
+    pub(super) fn only(&self, keys: &[KeyDoc]) -> Result<(), ConfigError> {
         let Some((table, _)) = self.table else { return Ok(()) };
-        for (key, _) in table.iter() {
-            let name: &str = key.get_ref();
-            if !keys.iter().any(|known| known.key == name) {
-                let place = self.source.place(key.span().start);
-                let hint = if name.starts_with("api_key") {
-                    Hint::is(
-                        "a key never stands in this file; name its place with api_key_env or api_key_file",
-                    )
-                } else {
-                    elsewhere(name).unwrap_or_else(|| Hint::among(name, keys.iter().map(|known| known.key)))
-                };
-                return Err(ConfigError::UnknownKey { place, key: self.path(name), hint });
+        let check = |key: &Spanned<_>| {
+            let name: &Cow<'_, str> = key.get_ref();
+            if keys.iter().any(|known| known.key == name.as_ref()) {
+                return Ok(());
             }
-        }
-        Ok(())
+            let place = self.source.place(key.span().start);
+            let hint = if name.starts_with("api_key") {
+                Hint::is("a key never stands in this file; name its place with api_key_env or api_key_file")
+            } else {
+                elsewhere(name).unwrap_or_else(|| Hint::among(name, keys.iter().map(|known| known.key)))
+            };
+            Err(ConfigError::UnknownKey { place, key: self.path(name), hint })
+        };
+        ConfigError::all(table.iter().map(|(key, _)| check(key))).map(drop)
     }
 
     /// A key's value, from its flag or variable or else from the file.
@@ -261,13 +257,9 @@ impl<'a> Raw<'a> {
     }
 
     /// The value as tables of their own.
-    pub(super) fn sections(
-        &self,
-        name: &'static str,
-        keys: &[KeyDoc],
-    ) -> Result<Vec<Section<'a>>, ConfigError> {
+    pub(super) fn sections(&self, name: &'static str) -> Result<Vec<Section<'a>>, ConfigError> {
         match &self.value {
-            Value::File(value) => Section::repeated(self.source, name, value, keys),
+            Value::File(value) => Section::repeated(self.source, name, value),
             Value::Override { .. } | Value::BuiltIn(_) => Ok(Vec::new()),
         }
     }

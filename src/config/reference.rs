@@ -49,13 +49,19 @@ macro_rules! section {
                 } ),*]
             }
 
-            /// Reads the section; each key by itself.
+            /// Reads the section; each key by itself, so that everything that is wrong is found at once.
             pub(super) fn read(
                 section: &$crate::config::read::Section<'_>,
             ) -> Result<Self, $crate::config::error::ConfigError> {
-                Ok(Self {
-                    $( $key: $crate::config::kind::Kind::<$type>::field(&$kind, section, stringify!($key), $default)?, )*
-                })
+                let mut errors = Vec::new();
+                $(
+                    let value = $crate::config::kind::Kind::<$type>::field(&$kind, section, stringify!($key), $default);
+                    let $key = value.map_err(|error| errors.push(error)).ok();
+                )*
+                match ($($key,)*) {
+                    ($(Some($key),)*) => Ok(Self { $($key,)* }),
+                    _ => Err($crate::config::error::ConfigError::several(errors)),
+                }
             }
         }
     };

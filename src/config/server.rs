@@ -1,15 +1,16 @@
 //! `[server]` and `[calls]`.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use ipnet::IpNet;
 use nemo_events::NodeId;
 
+use super::environment::Environment;
 use super::error::ConfigError;
 use super::kind::{List, OneOf, Optional, Text, Whole, not_empty, parsed};
-use super::read::Section;
+use super::read::{Section, Source};
 use super::reference::section;
 
 /// How much of a caller's address and user agent the ledger records.
@@ -127,6 +128,14 @@ impl Server {
     #[must_use]
     pub fn worker_threads(&self) -> usize {
         self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+impl Calls {
+    /// The limits that hold where nobody states others.
+    pub(super) fn usual(path: &Path) -> Result<Self, ConfigError> {
+        let nothing = Environment::default();
+        Self::read(&Section::single(&Source { path, text: "", environment: &nothing }, "calls", None)?)
     }
 }
 
