@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
-use nemo_events::{KeyId, OrgId, Position};
+use nemo_events::{CallId, KeyId, OrgId, Position};
 use nemo_projections::OrgState;
 use nemo_projections::decide::{CreateOrg, KeyCommand, OrgCommand};
 use nemo_read_model::{Answer, Limit, PageRequest, ReadModelError, Reader};
@@ -70,6 +70,11 @@ impl Asked {
     /// The org in the path.
     pub(super) fn org_id(&self) -> Result<OrgId, FailureReply> {
         self.path_id().parse().map_err(|_| self.refused(failures::no_such_org()))
+    }
+
+    /// The call in the path.
+    pub(super) fn call_id(&self) -> Result<CallId, FailureReply> {
+        self.path_id().parse().map_err(|_| self.refused(failures::no_such_call()))
     }
 
     /// Executes a command on a key.

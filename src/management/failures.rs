@@ -80,6 +80,11 @@ pub(super) fn no_such_master_key() -> Failure {
     Failure::new(StatusCode::NOT_FOUND, "master_key_not_found", why)
 }
 
+/// What was given as a call's id is none. It is not repeated: it may be anything.
+pub(super) fn no_such_call() -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, "call_not_found", "There is no such call.")
+}
+
 /// A change that was sent in may still happen, so nobody should be told that it did not.
 fn unavailable(why: &str) -> Failure {
     let why =

@@ -56,7 +56,7 @@ struct EventPage<'a> {
 
 /// An event as it is stored: `data` and `metadata` byte for byte, so that the hash can be recomputed.
 #[derive(Debug, Serialize)]
-struct Event<'a> {
+pub(super) struct Event<'a> {
     revision: Revision,
     #[serde(rename = "type")]
     event_type: &'a str,
@@ -103,7 +103,8 @@ async fn must_exist(asked: &Asked) -> Result<(), FailureReply> {
     if account.revision().is_some() { Ok(()) } else { Err(asked.refused(failures::no_such_key())) }
 }
 
-fn unread(asked: &Asked, error: &ReadError) -> FailureReply {
+/// A failed read of the ledger as a reply.
+pub(super) fn unread(asked: &Asked, error: &ReadError) -> FailureReply {
     asked.not_executed(&match error {
         ReadError::Unavailable(why) => ExecuteError::Unavailable(why.clone()),
         ReadError::Damaged { .. } => ExecuteError::Damaged(error.to_string()),
@@ -111,7 +112,7 @@ fn unread(asked: &Asked, error: &ReadError) -> FailureReply {
 }
 
 impl<'a> Event<'a> {
-    fn of(record: &'a EventRecord) -> Result<Self, serde_json::Error> {
+    pub(super) fn of(record: &'a EventRecord) -> Result<Self, serde_json::Error> {
         let event = &record.event;
         Ok(Self {
             revision: event.revision,

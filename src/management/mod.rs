@@ -8,6 +8,7 @@
 //! - A full key is in the answers of `key_secrets.rs` and nowhere else.
 
 mod asked;
+mod calls;
 mod failures;
 mod history;
 mod input;
@@ -16,8 +17,10 @@ mod keys;
 mod master_key_events;
 mod org_removal;
 mod orgs;
+mod prices;
 mod secrets;
 mod shapes;
+mod spend;
 mod status;
 
 use actix_web::{Resource, web};
@@ -33,6 +36,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
     let path = web::resource;
     serve(path("/api/ledger").route(get().to(status::ledger)));
+    serve(path("/api/prices").route(get().to(prices::list)));
+    serve(path("/api/spend").route(get().to(spend::spend)));
 
     serve(path("/api/secrets").route(get().to(secrets::list)));
     serve(path("/api/master-keys/{id}/events").route(get().to(master_key_events::list)));
@@ -60,4 +65,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     serve(path("/api/keys/{id}/clear-model").route(post().to(keys::clear_model)));
     serve(path("/api/keys/{id}/calls").route(get().to(history::calls)));
     serve(path("/api/keys/{id}/events").route(get().to(history::events)));
+
+    serve(path("/api/calls/{id}").route(get().to(calls::show)));
+    serve(path("/api/calls/{id}/correct").route(post().to(calls::correct)));
 }

@@ -107,32 +107,38 @@ impl Providers {
         Err(refusal)
     }
 
+    /// The models that have a price, as `GET /v1/models` shows them: see [`Self::offers`].
+    pub fn models(&self, allowed: &dyn Fn(&str) -> bool, at: Timestamp) -> Vec<ModelEntry> {
+        let entry = |(id, route): (String, Route)| ModelEntry {
+            id,
+            owned_by: route.provider.name.clone(),
+            context_window: route.card.context_window,
+            max_output_tokens: route.card.max_output_tokens,
+        };
+        self.offers(allowed, at).into_iter().map(entry).collect()
+    }
+
     /// The models that have a price, under names that lead to them: by provider, then by name. A model whose
     /// plain name leads to another provider, or is not allowed, is shown as `provider/model`.
-    pub fn models(&self, allowed: &dyn Fn(&str) -> bool, at: Timestamp) -> Vec<ModelEntry> {
-        let of = |provider| self.models_of(provider, allowed, at);
+    pub fn offers(&self, allowed: &dyn Fn(&str) -> bool, at: Timestamp) -> Vec<(String, Route)> {
+        let of = |provider| self.offers_of(provider, allowed, at);
         self.0.iter().flat_map(of).collect()
     }
 
-    fn models_of(
+    fn offers_of(
         &self,
         provider: &Arc<Provider>,
         allowed: &dyn Fn(&str) -> bool,
         at: Timestamp,
-    ) -> Vec<ModelEntry> {
-        let entry = |id: String, theirs: &str| {
+    ) -> Vec<(String, Route)> {
+        let offer = |id: String, theirs: &str| {
             let route = self.route(&id, at).ok().filter(|_| allowed(&id))?;
             let leads_here = Arc::ptr_eq(&route.provider, provider) && route.provider_model == theirs;
-            leads_here.then(|| ModelEntry {
-                id,
-                owned_by: provider.name.clone(),
-                context_window: route.card.context_window,
-                max_output_tokens: route.card.max_output_tokens,
-            })
+            leads_here.then_some((id, route))
         };
         let names = provider.names();
         let shown = names.into_iter().filter_map(|(ours, theirs)| {
-            entry(ours.to_owned(), theirs).or_else(|| entry(format!("{}/{ours}", provider.name), theirs))
+            offer(ours.to_owned(), theirs).or_else(|| offer(format!("{}/{ours}", provider.name), theirs))
         });
         shown.collect()
     }

@@ -6,6 +6,7 @@ mod key_room;
 mod key_use;
 mod org;
 mod rows;
+mod spend;
 
 #[cfg(test)]
 mod tests;
@@ -13,3 +14,4 @@ mod tests;
 pub(crate) use key::Key;
 pub(crate) use org::Org;
 pub(crate) use rows::{CallRow, KeyRow, OrgRow};
+pub(crate) use spend::{SpendRow, SpendTotal};

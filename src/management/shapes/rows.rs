@@ -68,6 +68,8 @@ pub(crate) struct OrgRow {
 pub(crate) struct CallRow {
     /// The call.
     pub(crate) id: CallId,
+    /// The key that made it.
+    pub(crate) key: KeyId,
     /// When it was authorised.
     pub(crate) authorized_at: Timestamp,
     /// Its first event in the key's stream.
@@ -170,6 +172,7 @@ impl From<nemo_read_model::CallRow> for CallRow {
         };
         Self {
             id: row.call,
+            key: row.key,
             authorized_at: row.authorized_at,
             authorized_revision: row.authorized_revision,
             endpoint: row.endpoint,

@@ -156,7 +156,7 @@ fn a_call_says_how_it_ended_in_one_flat_object() {
         corrected_revision: None,
     }));
     let expected = json!({ "id": "00000000-0000-0000-0000-000000000007",
-        "authorized_at": "2026-11-22T12:00:00.000000Z", "authorized_revision": 3, "endpoint": "chat_completions",
+        "key": "key_0123456789A", "authorized_at": "2026-11-22T12:00:00.000000Z", "authorized_revision": 3, "endpoint": "chat_completions",
         "model": "gpt-x", "provider": "openai", "provider_model": "gpt-x-1", "labels_revision": 0, "hold": "0.5",
         "streams": true, "tags": ["nightly"], "outcome": "settled", "evidence": "reported", "ending": "completed",
         "ended_at": "2026-11-22T12:00:01.000000Z", "ended_revision": 4, "cost": "0.25",
