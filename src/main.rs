@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use nemo::cli::{self, Cli, Command, LedgerCommand, ServeArgs, SimulateProviderArgs};
 use nemo::config::{Config, Environment};
 use nemo::traces::Traces;
-use nemo::{providers, server, telemetry, verify};
+use nemo::{doctor, init, providers, server, telemetry, verify};
 
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
@@ -29,11 +29,14 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> ExitCode {
     match command {
         Command::Serve(args) => cli::finish(serve(args).await),
+        Command::Init(args) => cli::finish(init::run(&args).map_err(anyhow::Error::from)),
+        Command::Doctor(args) => cli::finish(doctor::run(args).await.map_err(anyhow::Error::from)),
         Command::Remote(command) => cli::run(command).await,
         Command::Ledger(args) => match args.command {
             LedgerCommand::Verify(args) => cli::finish(verify::run(&args.data_dir).await),
         },
         Command::SimulateProvider(args) => cli::finish(simulate(args).await),
+        Command::Completions(args) => cli::finish(cli::completions::run(&args).map_err(anyhow::Error::from)),
     }
 }
 

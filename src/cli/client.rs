@@ -185,6 +185,7 @@ impl Client {
                 self.server
             ),
             (404, Some("key_not_found")) => "`nemo keys list` shows the keys that there are.".to_owned(),
+            (404, Some("call_not_found")) => "`nemo keys calls KEY` shows the calls of a key.".to_owned(),
             (404, Some("org_not_found")) => "`nemo orgs list` shows the orgs that there are.".to_owned(),
             (300..=399, _) => {
                 "Redirects are not followed: give --server the address that it leads to.".to_owned()

@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+
+use super::output::Output;
+use crate::config::well_known_providers;
 
 /// Serve inference and management
 #[derive(Debug, Clone, Args)]
@@ -17,6 +21,52 @@ pub struct ServeArgs {
     /// Where the ledger is kept, in place of the configuration's directory
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Write a configuration file, and make the data directory and its secrets if wanted
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Asks on a terminal; elsewhere it needs --yes. Nothing that is there is overwritten.")]
+pub struct InitArgs {
+    /// The configuration file to write
+    #[arg(long, value_name = "FILE", default_value = "nemo.toml")]
+    pub config: PathBuf,
+    /// Where the gateway shall listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4141")]
+    pub listen: SocketAddr,
+    /// Where the ledger shall be kept
+    #[arg(long, value_name = "DIR", default_value = "nemo-data")]
+    pub data_dir: PathBuf,
+    /// A well-known provider, such as openai; repeatable. Without any, those whose keys are in the environment
+    #[arg(long = "provider", value_name = "NAME", value_parser = PossibleValuesParser::new(well_known_names()))]
+    pub providers: Vec<String>,
+    /// Make the data directory with a master key and a pepper now, instead of at the first start
+    #[arg(long)]
+    pub secrets: bool,
+    /// Ask nothing: take the options as they are; needed off a terminal
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+fn well_known_names() -> Vec<&'static str> {
+    well_known_providers().map(|(name, _)| name).collect()
+}
+
+/// Look at everything that a gateway needs, and say what to do
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Exits with 1 if something must be mended.")]
+pub struct DoctorArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", env = "NEMO_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// Where the ledger is kept, in place of the configuration's directory
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Do not ask the providers anything
+    #[arg(long)]
+    pub offline: bool,
+    /// How the findings are written to stdout
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
 }
 
 /// Serve an invented provider that costs nothing, to try Nemo out

@@ -1,5 +1,5 @@
-//! The command line. `nemo keys`, `nemo orgs` and `nemo secrets` speak HTTP and are done here; what serves or opens a
-//! data directory is parsed here and done elsewhere.
+//! The command line. What speaks HTTP to a server (`keys`, `orgs`, `secrets`, `spend` …) is done here; what
+//! serves or opens a data directory is parsed here and done elsewhere.
 //!
 //! - Data goes to stdout, words to stderr; off a terminal nothing is asked and nothing is coloured.
 //! - No option takes a secret: the master key comes from a file, new keys are printed once.
@@ -8,7 +8,9 @@
 //! Where is …? Talking to the server: `client.rs`. From its answers to text: `render/`. What stands on
 //! the command line: `values.rs`, `limits.rs`, and each command's own file.
 
+pub mod calls;
 pub mod client;
+pub mod completions;
 pub mod consent;
 pub mod exit;
 pub mod keys;
@@ -16,12 +18,15 @@ pub mod limits;
 pub mod local;
 pub mod orgs;
 pub mod output;
+pub mod prices;
+pub mod progress;
 pub mod remote;
 pub mod render;
 pub mod reply;
 pub mod screen;
 pub mod secret;
 pub mod secrets;
+pub mod spend;
 pub mod values;
 pub mod views;
 
@@ -35,11 +40,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use calls::CallsArgs;
+pub use completions::CompletionsArgs;
 pub use exit::{CommandError, Exit, finish};
 pub use keys::KeysArgs;
-pub use local::{LedgerArgs, LedgerCommand, ServeArgs, SimulateProviderArgs, VerifyArgs};
+pub use local::{
+    DoctorArgs, InitArgs, LedgerArgs, LedgerCommand, ServeArgs, SimulateProviderArgs, VerifyArgs,
+};
 pub use orgs::OrgsArgs;
+pub use output::Output;
+pub use prices::PricesArgs;
+pub use progress::Progress;
 pub use secrets::SecretsArgs;
+pub use spend::SpendArgs;
 
 use crate::cli::render::text::without_keys;
 
@@ -58,6 +71,10 @@ pub struct Cli {
 pub enum Command {
     /// Serve inference and management
     Serve(ServeArgs),
+    /// Write a configuration file, and make the data directory and its secrets if wanted
+    Init(InitArgs),
+    /// Look at everything that a gateway needs, and say what to do
+    Doctor(DoctorArgs),
     /// What speaks HTTP to a server that runs.
     #[command(flatten)]
     Remote(RemoteCommand),
@@ -65,6 +82,8 @@ pub enum Command {
     Ledger(LedgerArgs),
     /// Serve an invented provider that costs nothing, to try Nemo out
     SimulateProvider(SimulateProviderArgs),
+    /// Print a script that completes commands in a shell
+    Completions(CompletionsArgs),
 }
 
 /// What speaks HTTP to a server that runs.
@@ -76,6 +95,12 @@ pub enum RemoteCommand {
     Orgs(OrgsArgs),
     /// Master keys and peppers: rotate, retire, look
     Secrets(SecretsArgs),
+    /// Calls: show one, correct what it is charged
+    Calls(CallsArgs),
+    /// What was spent: by job, key, model …, by day or month
+    Spend(SpendArgs),
+    /// Prices: what models cost
+    Prices(PricesArgs),
 }
 
 impl Cli {
@@ -109,5 +134,12 @@ async fn result_of(command: RemoteCommand) -> Result<(), CommandError> {
         RemoteCommand::Keys(KeysArgs { remote, command }) => keys::run(command, &mut remote.open()?).await,
         RemoteCommand::Orgs(OrgsArgs { remote, command }) => orgs::run(command, &mut remote.open()?).await,
         RemoteCommand::Secrets(args) => secrets::run(args).await,
+        RemoteCommand::Calls(CallsArgs { remote, command }) => calls::run(command, &mut remote.open()?).await,
+        RemoteCommand::Spend(SpendArgs { remote, question }) => {
+            spend::run(question, &mut remote.open()?).await
+        }
+        RemoteCommand::Prices(PricesArgs { remote, command }) => {
+            prices::run(command, &mut remote.open()?).await
+        }
     }
 }

@@ -100,9 +100,9 @@ pub struct Session {
 /// A page of a list.
 #[derive(Deserialize)]
 #[serde(bound = "V: DeserializeOwned")]
-struct Page<V> {
-    #[serde(alias = "keys", alias = "orgs", alias = "calls", alias = "events")]
-    items: Vec<Verbatim<V>>,
+pub(in crate::cli) struct Page<V> {
+    #[serde(alias = "keys", alias = "orgs", alias = "calls", alias = "events", alias = "prices")]
+    pub(in crate::cli) items: Vec<Verbatim<V>>,
     #[serde(default, alias = "next_from")]
     next_cursor: Option<Place>,
 }
@@ -110,7 +110,7 @@ struct Page<V> {
 /// Where the next page begins.
 #[derive(Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
-enum Place {
+pub(in crate::cli) enum Place {
     Cursor(String),
     Revision(u64),
 }
@@ -212,7 +212,8 @@ impl Session {
         }
     }
 
-    async fn page<V: DeserializeOwned>(
+    /// One page of a list, beginning at a place.
+    pub(in crate::cli) async fn page<V: DeserializeOwned>(
         &self,
         list: &List<'_>,
         place: Option<&Place>,

@@ -11,6 +11,16 @@ pub struct Verbatim<T> {
     pub view: T,
 }
 
+impl<T: Serialize> Verbatim<T> {
+    /// What this program itself has to say.
+    ///
+    /// # Errors
+    /// What cannot be written as JSON.
+    pub fn of(view: T) -> serde_json::Result<Self> {
+        Ok(Self { raw: serde_json::value::to_raw_value(&view)?, view })
+    }
+}
+
 impl<T> Verbatim<T> {
     /// The JSON, byte for byte.
     #[must_use]

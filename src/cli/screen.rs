@@ -88,6 +88,23 @@ impl Screen {
         }
     }
 
+    /// Asks a question; Enter alone takes what is proposed.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub fn ask(&mut self, question: &str, proposed: &str) -> Result<String, CommandError> {
+        let _ = write!(self.words, "{} [{}] ", printable(question), printable(proposed));
+        let _ = self.words.flush();
+        let mut answer = String::new();
+        match self.answers.read_line(&mut answer) {
+            Ok(read) if read > 0 => match answer.trim() {
+                "" => Ok(proposed.to_owned()),
+                answer => Ok(answer.to_owned()),
+            },
+            Ok(_) | Err(_) => Err(CommandError::new(Exit::Failed, "Nobody answers: nothing was changed.")),
+        }
+    }
+
     /// Makes sure that somebody can be asked.
     ///
     /// # Errors
@@ -115,6 +132,14 @@ mod tests {
         let words = captured.words();
         assert!(words.contains("Revokes key_1 for good.") && words.contains("--yes"), "{words}");
         assert_eq!(captured.data(), "");
+    }
+
+    #[test]
+    fn enter_takes_what_is_proposed_and_an_end_of_input_is_no_answer() {
+        let ask = |answer| Captured::default().screen(Some(answer)).ask("Where?", "here");
+        assert_eq!(ask("\n").unwrap(), "here");
+        assert_eq!(ask(" there \n").unwrap(), "there");
+        assert_eq!(ask("").unwrap_err().exit(), Exit::Failed);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::exit::CommandError;
 use super::testing::{Captured, FakeServer};
-use super::{Cli, Command, RemoteCommand, keys, orgs};
+use super::{Cli, Command, RemoteCommand, calls, keys, orgs, prices, spend};
 
 const KEY: &str = "key_0123456789A";
 const ORG: &str = "0197b5a0-0000-7000-8000-000000000001";
@@ -41,6 +41,15 @@ async fn answered(server: &FakeServer, line: &[&str], answer: Option<&'static st
         }
         Command::Remote(RemoteCommand::Orgs(args)) => {
             orgs::run(args.command, &mut captured.session(server, args.remote.output, answer)).await
+        }
+        Command::Remote(RemoteCommand::Calls(args)) => {
+            calls::run(args.command, &mut captured.session(server, args.remote.output, answer)).await
+        }
+        Command::Remote(RemoteCommand::Spend(args)) => {
+            spend::run(args.question, &mut captured.session(server, args.remote.output, answer)).await
+        }
+        Command::Remote(RemoteCommand::Prices(args)) => {
+            prices::run(args.command, &mut captured.session(server, args.remote.output, answer)).await
         }
         other => unreachable!("{other:?} does not speak HTTP"),
     };

@@ -240,6 +240,16 @@ pub fn revision(text: &str) -> Result<Revision> {
     text.trim_start_matches('@').parse().map(Revision).context("not a revision such as 12 or @12")
 }
 
+/// Reads a moment; a date alone is its first moment in UTC.
+///
+/// # Errors
+/// Anything else.
+pub fn moment(text: &str) -> Result<Timestamp> {
+    let midnight = || format!("{text}T00:00:00Z").parse();
+    let moment = text.parse().or_else(|_| midnight());
+    moment.map_err(|_| anyhow!("not a time such as 2026-11-01 or 2026-11-01T06:00:00Z"))
+}
+
 /// Reads dollars, with or without the sign; never negative.
 ///
 /// # Errors
@@ -371,6 +381,16 @@ mod tests {
         assert_eq!(moment("2027-01-31T00:00:00+01:00"), "2027-01-30T23:00:00.000000Z");
         for bad in ["0", "0d", "tomorrow", "2027-01-31"] {
             assert!(bad.parse::<ExpiryValue>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_the_beginning_of_a_day() {
+        let text = |text: &str| moment(text).unwrap().to_string();
+        assert_eq!(text("2026-11-01"), "2026-11-01T00:00:00.000000Z");
+        assert_eq!(text("2026-11-01T06:00:00+01:00"), "2026-11-01T05:00:00.000000Z");
+        for bad in ["", "2026-11", "2026-11-31", "yesterday", "T00:00:00Z"] {
+            assert!(moment(bad).is_err(), "{bad}");
         }
     }
 

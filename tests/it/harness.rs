@@ -36,7 +36,7 @@ pub(crate) use key::{Key, well_formed_key};
 pub(crate) use ledger::{Call, Event, nanos};
 pub(crate) use nemo::Nemo;
 #[allow(unused_imports, reason = "for tests that name the type")]
-pub(crate) use process::{Exited, Log};
+pub(crate) use process::{Exited, Log, nemo as program};
 pub(crate) use setup::Setup;
 
 /// What one token of `gpt-test` and `gpt-think` costs, in nano-dollars.

@@ -12,6 +12,7 @@
 
 mod canary;
 mod chat;
+mod cli;
 mod concurrency;
 #[cfg(feature = "failpoints")]
 mod crash;

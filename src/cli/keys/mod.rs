@@ -1,6 +1,7 @@
 //! `nemo keys`: everything about virtual keys that the management API can do.
 
 mod change;
+mod follow;
 mod issue;
 mod read;
 

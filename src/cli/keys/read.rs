@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use nemo_events::{PepperId, Revision};
 
-use super::KeyArg;
+use super::{KeyArg, follow};
 use crate::cli::exit::CommandError;
 use crate::cli::output::Output;
 use crate::cli::remote::{List, Session};
@@ -100,6 +100,9 @@ pub struct TimelineArgs {
     /// How many to list at most; all without it
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
+    /// Go on with each new event as it comes, until Ctrl-C
+    #[arg(long, short = 'f')]
+    pub follow: bool,
 }
 
 /// `nemo keys list`
@@ -148,8 +151,15 @@ pub(super) async fn calls(args: &CallsArgs, session: &mut Session) -> Result<(),
 
 /// `nemo keys timeline`
 pub(super) async fn timeline(args: &TimelineArgs, session: &mut Session) -> Result<(), CommandError> {
+    if args.follow {
+        return follow::follow(args, session).await;
+    }
     let key = args.key.text();
-    let path = ["api", "keys", key.as_str(), "events"];
+    session.list(&EVENTS, events_of(&["api", "keys", &key, "events"], args)).await
+}
+
+/// The events that are wanted, as a list on the server.
+pub(super) fn events_of<'a>(path: &'a [&'a str], args: &TimelineArgs) -> List<'a> {
     let query = args.from.map(|from| ("from", from.0.to_string())).into_iter().collect();
-    session.list(&EVENTS, List { path: &path, query, next: "from", limit: args.limit }).await
+    List { path, query, next: "from", limit: args.limit }
 }

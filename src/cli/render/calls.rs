@@ -3,12 +3,13 @@
 use nemo_events::Usage;
 
 use super::{Cell, Column, Shape};
-use crate::cli::views::{CallRow, Known};
+use crate::cli::views::{CallRow, CorrectedRow, Known};
 
 /// A row for each call.
 pub static CALLS: Shape<CallRow> = Shape {
     columns: &[
         Column::new("id", "Call", |call| Cell::Id(call.id.to_string())),
+        Column::in_files("key", |call| Cell::maybe(call.key, |key| Cell::Id(key.to_string()))),
         Column::new("authorized_at", "Authorised", |call| Cell::Second(call.authorized_at)),
         Column::in_files("endpoint", |call| Cell::maybe(call.endpoint.clone(), Cell::Text)),
         Column::new("provider", "Provider", |call| Cell::maybe(call.provider.clone(), Cell::Text)),
@@ -27,8 +28,20 @@ pub static CALLS: Shape<CallRow> = Shape {
     none: "No calls.",
 };
 
+/// A row for each correction.
+pub static CORRECTIONS: Shape<CorrectedRow> = Shape {
+    columns: &[
+        Column::new("call", "Call", |row| Cell::Id(row.call.to_string())),
+        Column::new("key", "Key", |row| Cell::Id(row.key.to_string())),
+        Column::new("charged_before", "Before", |row| Cell::OneCall(row.charged_before)),
+        Column::new("charged", "Charged", |row| Cell::OneCall(row.charged)),
+        Column::in_files("revision", |row| Cell::maybe(row.revision, |revision| Cell::Count(revision.0))),
+    ],
+    none: "Nothing was corrected.",
+};
+
 /// Where a call stands, in the word that every view uses.
-fn state(call: &CallRow) -> &str {
+pub(super) fn state(call: &CallRow) -> &str {
     match (call.outcome.as_str(), call.evidence.as_deref()) {
         _ if call.corrected_revision.is_some() => "corrected",
         ("forfeited", _) => "unconfirmed",

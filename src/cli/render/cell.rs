@@ -1,6 +1,6 @@
 //! The values that rows are made of: how people see them, and what files carry.
 
-use nemo_events::{Nanos, Timestamp};
+use nemo_events::{Nanos, Rate, Timestamp};
 
 use super::{money, time};
 
@@ -49,6 +49,8 @@ pub enum Tone {
     Good,
     /// Somebody may want to look.
     Warning,
+    /// It does not work.
+    Bad,
     /// Over.
     Ended,
 }
@@ -68,6 +70,8 @@ pub enum Cell {
     Total(Nanos),
     /// What one call cost or holds.
     OneCall(Nanos),
+    /// A price for a million units.
+    Rate(Rate),
     /// How many.
     Count(u64),
     /// When; people are shown the minute.
@@ -94,6 +98,7 @@ impl Cell {
             Self::Status(word, _) => format!("● {word}"),
             Self::Total(amount) => money::total(*amount),
             Self::OneCall(amount) => money::one_call(*amount),
+            Self::Rate(rate) => money::rate(*rate),
             Self::Count(count) => money::grouped(*count),
             Self::Minute(at) => time::to_the_minute(*at),
             Self::Second(at) => time::to_the_second(*at),
@@ -108,6 +113,7 @@ impl Cell {
             Self::Nothing => String::new(),
             Self::Text(text) | Self::Id(text) | Self::Status(text, _) => text.clone(),
             Self::Total(amount) | Self::OneCall(amount) => amount.to_string(),
+            Self::Rate(rate) => rate.to_string(),
             Self::Count(count) => count.to_string(),
             Self::Minute(at) | Self::Second(at) | Self::Millisecond(at) => at.to_string(),
         }
@@ -122,6 +128,6 @@ impl Cell {
     /// Whether it is read by its last digit.
     #[must_use]
     pub const fn is_number(&self) -> bool {
-        matches!(self, Self::Total(_) | Self::OneCall(_) | Self::Count(_))
+        matches!(self, Self::Total(_) | Self::OneCall(_) | Self::Rate(_) | Self::Count(_))
     }
 }

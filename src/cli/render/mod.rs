@@ -1,6 +1,7 @@
 //! From what the server answered to text: a shape says which columns its rows have, and every output
 //! format is made from the same rows. One file for each shape, one for each format.
 
+pub mod call_detail;
 pub mod calls;
 pub mod cell;
 pub mod csv;
@@ -10,7 +11,9 @@ pub mod key_detail;
 pub mod keys;
 pub mod money;
 pub mod orgs;
+pub mod prices;
 pub mod rows;
+pub mod spend;
 pub mod table;
 pub mod text;
 pub mod time;

@@ -1,7 +1,7 @@
 //! Money for people: totals in cents, small amounts and single calls with the digits that matter.
 //! Only zero is shown as `$0.00`. Integers throughout; files carry the exact amount instead.
 
-use nemo_events::Nanos;
+use nemo_events::{Nanos, Rate};
 
 /// Decimals that an amount in nano-dollars has.
 const DECIMALS: u32 = 9;
@@ -29,6 +29,19 @@ pub fn one_call(amount: Nanos) -> String {
     // A nano-dollar has one digit and is the ninth decimal.
     let decimals = nanos.checked_ilog10().map_or(2, |log| (DECIMALS + 3).saturating_sub(log));
     rounded(amount, decimals.clamp(2, DECIMALS))
+}
+
+/// A price for a million units, exact, with cents at least: `$2.50`, `$0.075`.
+#[must_use]
+pub fn rate(rate: Rate) -> String {
+    let exact = rate.to_string();
+    let decimals = exact.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let filled = match decimals {
+        0 => ".00",
+        1 => "0",
+        _ => "",
+    };
+    format!("${exact}{filled}")
 }
 
 fn sign(amount: Nanos) -> &'static str {
@@ -88,6 +101,13 @@ mod tests {
         ];
         for (exact, shown) in cases {
             assert_eq!(total(nanos(exact)), shown, "{exact}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_exact_and_has_cents() {
+        for (exact, shown) in [("0", "$0.00"), ("2.5", "$2.50"), ("0.075", "$0.075"), ("12.25", "$12.25")] {
+            assert_eq!(rate(exact.parse().unwrap_or_default()), shown, "{exact}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! Rows of one shape in the wanted format, page after page. Only a table waits for its last row.
+//! Rows of one shape in the wanted format, page after page. Only a table waits for its last row, unless it
+//! is one that grows.
 
 use super::{Cell, Shape, csv, json, table};
 use crate::cli::output::Output;
@@ -12,13 +13,21 @@ pub struct Rows<V: 'static> {
     look: Look,
     waiting: Vec<Vec<Cell>>,
     written: usize,
+    /// The columns of a table that does not wait for its last row.
+    growing: Option<table::Widths>,
 }
 
 impl<V> Rows<V> {
     /// No rows yet.
     #[must_use]
     pub const fn new(shape: &'static Shape<V>, output: Output, look: Look) -> Self {
-        Self { shape, output, look, waiting: Vec::new(), written: 0 }
+        Self { shape, output, look, waiting: Vec::new(), written: 0, growing: None }
+    }
+
+    /// No rows yet, and nobody knows how many there will be: each is written at once, in a table as well.
+    #[must_use]
+    pub fn growing(shape: &'static Shape<V>, output: Output, look: Look) -> Self {
+        Self { growing: Some(table::Widths::default()), ..Self::new(shape, output, look) }
     }
 
     /// How many rows there were.
@@ -41,9 +50,25 @@ impl<V> Rows<V> {
                 items.iter().fold(header, |text, item| text + &csv_line(self.shape, &item.view))
             }
             Output::Table => {
-                self.waiting.extend(items.iter().map(|item| shown(self.shape, &item.view)));
-                String::new()
+                let rows = items.iter().map(|item| shown(self.shape, &item.view));
+                match &mut self.growing {
+                    None => {
+                        self.waiting.extend(rows);
+                        String::new()
+                    }
+                    Some(widths) => {
+                        let headings = (!begun).then(|| headings(self.shape));
+                        widths.lines(headings.as_deref(), &rows.collect::<Vec<_>>())
+                    }
+                }
             }
+        }
+    }
+
+    /// Adds a row that sums up the others. It stands in tables only: whoever reads files adds up by himself.
+    pub fn footer(&mut self, view: &V) {
+        if self.output == Output::Table {
+            self.waiting.push(shown(self.shape, view));
         }
     }
 
@@ -54,7 +79,9 @@ impl<V> Rows<V> {
         match self.output {
             Output::Json => json::array_end(begun).to_owned(),
             Output::Csv if !begun => self.csv_header(),
-            Output::Table if begun => table::with_headings(&self.headings(), &self.waiting, self.look),
+            Output::Table if begun && self.growing.is_none() => {
+                table::with_headings(&headings(self.shape), &self.waiting, self.look)
+            }
             Output::Jsonl | Output::Csv | Output::Table => String::new(),
         }
     }
@@ -62,10 +89,10 @@ impl<V> Rows<V> {
     fn csv_header(&self) -> String {
         csv::header(self.shape.columns.iter().filter_map(|column| column.name))
     }
+}
 
-    fn headings(&self) -> Vec<&'static str> {
-        self.shape.columns.iter().filter_map(|column| column.heading).collect()
-    }
+fn headings<V>(shape: &Shape<V>) -> Vec<&'static str> {
+    shape.columns.iter().filter_map(|column| column.heading).collect()
 }
 
 /// One row by itself: in JSON the whole reply that it came in.
@@ -75,7 +102,7 @@ pub fn alone<V>(shape: &'static Shape<V>, view: &V, reply: &str, output: Output,
     match output {
         Output::Json | Output::Jsonl => json::lines(std::iter::once(reply)),
         Output::Csv => rows.csv_header() + &csv_line(shape, view),
-        Output::Table => table::with_headings(&rows.headings(), &[shown(shape, view)], look),
+        Output::Table => table::with_headings(&headings(shape), &[shown(shape, view)], look),
     }
 }
 
@@ -140,6 +167,17 @@ mod tests {
             written(Output::Table, &PAGES),
             "Name  Brief       Cost\na     a!         $0.50\n=b    =b!    $1,000.00\n"
         );
+    }
+
+    #[test]
+    fn a_growing_table_is_written_row_by_row_under_columns_that_only_grow() {
+        let mut rows = Rows::growing(&SHAPE, Output::Table, Look::PLAIN);
+        let page = |json: &str| serde_json::from_str::<Vec<Verbatim<View>>>(json).unwrap();
+        let first = rows.page(&page(r#"[{"name":"a","cost":"1.5"}]"#));
+        assert_eq!(first, "Name  Brief  Cost\na     a!     $1.50\n");
+        let second = rows.page(&page(r#"[{"name":"longer","cost":"2"},{"name":"b","cost":"3"}]"#));
+        assert_eq!(second, "longer  longer!  $2.00\nb       b!       $3.00\n");
+        assert_eq!(rows.end(), "");
     }
 
     #[test]

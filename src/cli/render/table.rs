@@ -8,6 +8,8 @@ use crate::cli::screen::Look;
 
 /// A column of text gets at least so many characters, or as many as it needs.
 const TEXT_LEAST_WIDTH: u16 = 10;
+/// No terminal in use is narrower.
+const WIDTH_LEAST: u16 = 20;
 /// Between columns.
 const GAP: u16 = 2;
 
@@ -35,6 +37,34 @@ pub fn of_pairs(pairs: &[(&str, Cell)], look: Look) -> String {
     table.trim_fmt() + "\n"
 }
 
+/// The columns of a table whose rows come one by one. They grow with what they have to hold, and what is
+/// written already stays as it is.
+#[derive(Debug, Default)]
+pub struct Widths(Vec<usize>);
+
+impl Widths {
+    /// Some more rows, under their headings if they are the first.
+    #[must_use]
+    pub fn lines(&mut self, headings: Option<&[&str]>, rows: &[Vec<Cell>]) -> String {
+        let headings = headings.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let rows = rows.iter().map(|row| row.iter().map(|cell| printable(&cell.shown())).collect());
+        let lines: Vec<Vec<String>> = headings.into_iter().chain(rows).collect();
+        for line in &lines {
+            self.0.resize(self.0.len().max(line.len()), 0);
+            for (width, text) in self.0.iter_mut().zip(line) {
+                *width = text.chars().count().max(*width);
+            }
+        }
+        lines.iter().map(|line| self.line(line)).collect()
+    }
+
+    fn line(&self, texts: &[String]) -> String {
+        let gap = usize::from(GAP);
+        let padded = texts.iter().zip(&self.0).map(|(text, width)| format!("{text:<0$}", width + gap));
+        padded.collect::<String>().trim_end().to_owned() + "\n"
+    }
+}
+
 fn one_by_one(headings: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
     let pairs = |row: &Vec<Cell>| headings.iter().copied().zip(row.iter().cloned()).collect::<Vec<_>>();
     rows.iter().map(|row| of_pairs(&pairs(row), look)).collect::<Vec<_>>().join("\n")
@@ -43,8 +73,12 @@ fn one_by_one(headings: &[&str], rows: &[Vec<Cell>], look: Look) -> String {
 fn plain(rows: &[Vec<Cell>], look: Look) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if !look.fitted {
+    // A terminal that tells no size, or a senseless one, gets the table as it is.
+    if !look.fitted || table.width().is_none_or(|width| width < WIDTH_LEAST) {
         table.force_no_tty();
+        if look.coloured {
+            table.enforce_styling();
+        }
     }
     for row in rows {
         table.add_row(row.iter().map(|cell| dressed(cell, look)));
@@ -78,6 +112,7 @@ fn dressed(cell: &Cell, look: Look) -> comfy_table::Cell {
         Cell::Status(_, tone) if look.coloured => dressed.fg(match tone {
             Tone::Good => Color::Green,
             Tone::Warning => Color::Yellow,
+            Tone::Bad => Color::Red,
             Tone::Ended => Color::Grey,
         }),
         _ => dressed,

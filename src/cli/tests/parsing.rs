@@ -42,6 +42,16 @@ fn good_command_lines_are_understood() {
         "keys calls key_0123456789A --limit 5",
         "keys timeline key_0123456789A --from @12",
         "keys timeline key_0123456789A --from 12 --limit 5",
+        "keys timeline key_0123456789A -f --output jsonl",
+        "calls show 0197b5a0-0000-7000-8000-000000000002",
+        "calls correct 0197b5a0-0000-7000-8000-000000000002 --charged 0.5 --reason r -y",
+        "calls correct --file - --evidence r",
+        "spend",
+        "spend --by cost-centre --every quarter-hour --from 2026-11-01 --to 2026-12-01T00:00:00Z --of 0123456789A",
+        "prices list --provider openai --model gpt --limit 5",
+        "completions zsh",
+        "doctor --config nemo.toml --data-dir d --offline --output csv",
+        "init --yes --config f --listen 127.0.0.1:1 --data-dir d --provider openai --provider groq --secrets",
         "orgs create Acme",
         "orgs list --search a --status archived --limit 1",
         "orgs show Acme",
@@ -82,6 +92,16 @@ fn bad_command_lines_are_usage_errors() {
         "keys rotate key_0123456789A --overlap soon",
         "keys retire-secret key_0123456789A",
         "keys timeline key_0123456789A --from first",
+        "calls show key_0123456789A",
+        "calls correct --charged 0 --reason r",
+        "calls correct 0197b5a0-0000-7000-8000-000000000002 --charged 0",
+        "calls correct 0197b5a0-0000-7000-8000-000000000002 --charged -1 --reason r",
+        "calls correct 0197b5a0-0000-7000-8000-000000000002 --charged 0 --reason r --file f",
+        "spend --by mood",
+        "spend --from yesterday",
+        "prices",
+        "completions",
+        "init --provider acme",
         "orgs create",
         "orgs rename Acme",
         "orgs resume Acme --reason r",
@@ -112,7 +132,8 @@ fn the_server_is_on_this_machine_unless_told_otherwise() {
 #[test]
 fn no_option_takes_a_secret() {
     fn options(command: &clap::Command) -> Vec<String> {
-        let own = command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned);
+        let with_values = command.get_arguments().filter(|arg| arg.get_action().takes_values());
+        let own = with_values.filter_map(|arg| arg.get_long()).map(str::to_owned);
         own.chain(command.get_subcommands().flat_map(options)).collect()
     }
     let mut suspicious = options(&Cli::command());

@@ -195,7 +195,7 @@ async fn calls_tell_how_they_ended_and_what_they_cost() {
     ];
     assert_eq!(ends, expected, "{table}");
     let csv = ran("csv").await.data;
-    let settled = "0197b5a0-0000-7000-8000-000000000002,2026-11-22T10:00:00.000000Z,responses,openai,gpt-5,'@night,\
+    let settled = "0197b5a0-0000-7000-8000-000000000002,,2026-11-22T10:00:00.000000Z,responses,openai,gpt-5,'@night,\
                    settled,completed,200,1200,34,0.5,0.00123456,2026-11-22T10:00:05.000000Z,5000";
     assert_eq!(csv.lines().nth(2), Some(settled));
 }

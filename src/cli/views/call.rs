@@ -1,15 +1,45 @@
-//! A call in a list.
+//! A call, in a list or by itself, and a correction of its charge.
 
-use nemo_events::{CallId, Nanos, Timestamp, Usage};
+use nemo_events::{CallId, KeyId, Nanos, Revision, Timestamp, Usage};
 use serde::Deserialize;
 
 use super::Known;
+use crate::cli::render::events::Event;
+
+/// The answer that shows one call.
+#[derive(Debug, Deserialize)]
+pub struct CallReply {
+    /// The call.
+    pub call: CallRow,
+    /// Its authorisation, its end, and the last correction of its charge.
+    #[serde(default)]
+    pub events: Vec<Event>,
+}
+
+/// A call whose charge was corrected.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CorrectedRow {
+    /// The call.
+    pub call: CallId,
+    /// The key that made it.
+    pub key: KeyId,
+    /// What it was charged before.
+    pub charged_before: Nanos,
+    /// What it is charged now.
+    pub charged: Nanos,
+    /// The revision of the key's stream that this is.
+    #[serde(default)]
+    pub revision: Option<Revision>,
+}
 
 /// A call in a list. What is `None` is not known before its end, or not at all.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CallRow {
     /// The call.
     pub id: CallId,
+    /// The key that made it.
+    #[serde(default)]
+    pub key: Option<KeyId>,
     /// When it was authorised.
     pub authorized_at: Timestamp,
     /// The route that it came in by.

@@ -5,19 +5,23 @@ mod call;
 mod key;
 mod key_row;
 mod org;
+mod price;
+mod spend;
 
 use nemo_events::key::Labels as AllLabels;
 use nemo_events::limits::KeyLimits;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-pub use call::CallRow;
+pub use call::{CallReply, CallRow, CorrectedRow};
 pub use key::{
     BudgetUse, Key, KeyUse, Model, ModelUse, OpenCall, OpenCalls, RateUse, Rates, RefusedFor, Secret, Used,
     WindowUse,
 };
 pub use key_row::{Cap, KeyRow, Labels, Limits};
 pub use org::{Org, OrgReply};
+pub use price::{MainRates, PriceRow, PriceTier};
+pub use spend::{SpendGroup, SpendReply, SpendRow, SpendTotal};
 
 use crate::cli::secret::NewSecret;
 

@@ -143,6 +143,11 @@ impl Nemo {
         self.with_process(|process| process.address)
     }
 
+    /// The same; nothing while it does not run.
+    pub(crate) fn address_if_running(&self) -> Option<SocketAddr> {
+        self.0.process.lock().unwrap().as_ref().map(|process| process.address)
+    }
+
     /// Where it listens for management.
     pub(crate) fn management_address(&self) -> SocketAddr {
         self.with_process(|process| process.management)
@@ -251,7 +256,7 @@ impl Nemo {
 
 /// A directory in memory if there is one: a busy disk takes seconds for a sync, and these tests are about order
 /// and not about speed. `TMPDIR` puts it elsewhere.
-fn new_home() -> TempDir {
+pub(super) fn new_home() -> TempDir {
     let in_memory = std::env::var_os("TMPDIR").is_none().then(|| tempfile::tempdir_in("/dev/shm").ok());
     in_memory.flatten().unwrap_or_else(|| tempfile::tempdir().unwrap())
 }

@@ -21,7 +21,8 @@ const NODE: &str = "\nNode ";
 pub(crate) struct Log(watch::Receiver<String>);
 
 impl Log {
-    fn of(source: impl Read + Send + 'static) -> Log {
+    /// What another process writes.
+    pub(crate) fn of(source: impl Read + Send + 'static) -> Log {
         let (sender, receiver) = watch::channel(String::new());
         std::thread::spawn(move || {
             let mut lines = BufReader::new(source);
@@ -139,7 +140,7 @@ impl Drop for Process {
 }
 
 /// The program, without anything that the environment of the tests says about it.
-pub(super) fn nemo() -> Command {
+pub(crate) fn nemo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nemo"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("NEMO_") {

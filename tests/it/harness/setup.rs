@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use tempfile::TempDir;
+
 use super::nemo::Nemo;
 use super::process::Exited;
 use crate::fake_provider::{FakeProvider, UsdPerMillion};
@@ -59,6 +61,11 @@ impl Setup {
     pub(crate) fn authority(mut self, pem: &str) -> Setup {
         self.authority = Some(pem.as_bytes().to_vec());
         self
+    }
+
+    /// An empty directory for whatever a test wants to put there itself.
+    pub(crate) fn home() -> TempDir {
+        super::nemo::new_home()
     }
 
     /// Starts it on a new ledger, with a new provider.

@@ -1,0 +1,215 @@
+//! Every command of the tree has an entry here, and the tests run every entry: in each format that it has, and
+//! where it must fail. A command without an entry fails a test, so that none goes untested.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+
+use clap::CommandFactory;
+use nemo::cli::Cli;
+use serde_json::json;
+
+use super::{FORMATS, Ran, ran, run};
+use crate::harness::{Key, Nemo};
+
+/// A command that speaks to a server: its words, and its arguments. Of these, `KEY` stands for a new key,
+/// `CALL` for one of its calls, `ORG` for an org, `NEW_ORG` for one that is only for this command.
+const REMOTE: &[(&str, &str)] = &[
+    ("keys create", "--org ORG --name made --budget day=1"),
+    ("keys list", ""),
+    ("keys show", "KEY"),
+    ("keys relabel", "KEY --job nightly"),
+    ("keys limits", "KEY --budget day=2"),
+    ("keys block", "KEY --reason odd"),
+    ("keys unblock", "KEY"),
+    ("keys rotate", "KEY"),
+    ("keys retire-secret", "ROTATED --version 1"),
+    ("keys clear-model", "KEY --provider fake --provider-model gpt-test"),
+    ("keys revoke", "KEY --yes"),
+    ("keys calls", "KEY"),
+    ("keys timeline", "KEY"),
+    ("orgs create", "new"),
+    ("orgs list", ""),
+    ("orgs show", "ORG"),
+    ("orgs rename", "NEW_ORG renamed"),
+    ("orgs suspend", "NEW_ORG"),
+    ("orgs resume", "NEW_ORG"),
+    ("orgs archive", "NEW_ORG --yes"),
+    ("calls show", "CALL"),
+    ("calls correct", "CALL --charged 0 --reason invoice --yes"),
+    ("spend", "--by key"),
+    ("prices list", ""),
+];
+
+/// Commands that do not speak to a server, or not to it alone, with the tests that run them.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("serve", "all that start a gateway"),
+    ("simulate-provider", "cli::local::the_simulated_provider_says_where_it_listens"),
+    ("ledger verify", "disk::…, cli::local::a_ledger_is_verified_in_silence_on_stdout"),
+    ("completions", "cli::local::a_shell_learns_every_command"),
+    ("doctor", "cli::doctor"),
+    ("init", "cli::init"),
+    ("secrets status", "rotation"),
+    ("secrets rotate-master-key", "rotation"),
+    ("secrets master-key-leaked", "rotation"),
+    ("secrets add-pepper", "rotation"),
+    ("secrets retire-pepper", "rotation"),
+];
+
+/// The words of every command at the end of a branch.
+fn leaves(command: &clap::Command, above: &str) -> Vec<String> {
+    let below = command.get_subcommands().filter(|command| command.get_name() != "help");
+    let name = |command: &clap::Command| format!("{above} {}", command.get_name()).trim().to_owned();
+    let leaves: Vec<_> = below.flat_map(|command| leaves(command, &name(command))).collect();
+    if leaves.is_empty() { vec![above.to_owned()] } else { leaves }
+}
+
+#[test]
+fn no_command_is_without_an_entry_and_no_entry_without_its_command() {
+    let tree: BTreeSet<_> = leaves(&Cli::command(), "").into_iter().collect();
+    let entries: BTreeSet<_> = REMOTE.iter().chain(ELSEWHERE).map(|(words, _)| (*words).to_owned()).collect();
+    assert_eq!(tree, entries);
+}
+
+/// A gateway on which every entry has something to do.
+struct World {
+    nemo: Nemo,
+}
+
+impl World {
+    async fn new() -> World {
+        World { nemo: Nemo::start().await }
+    }
+
+    /// A new key with a call that is in the lists.
+    async fn used_key(&self) -> (Key, String) {
+        let key = self.nemo.rich_key().await;
+        key.chat(json!({})).await.ok();
+        let call = key.only_call().await.id.clone();
+        let head = self.nemo.ask("/api/ledger").await["position"].clone();
+        self.nemo.ask(&format!("/api/keys?min_position={head}")).await;
+        (key, call)
+    }
+
+    /// The whole line of an entry.
+    async fn line(&self, words: &str, args: &str) -> Vec<String> {
+        let (key, call) = self.used_key().await;
+        let new_org = if args.contains("NEW_ORG") { self.nemo.new_org("other").await } else { String::new() };
+        if args.contains("ROTATED") {
+            key.tell("rotate", json!({"overlap_secs": 3600})).await;
+        }
+        let stands_for = |word: &str| match word {
+            "KEY" | "ROTATED" => key.id().to_owned(),
+            "CALL" => call.clone(),
+            "NEW_ORG" => new_org.clone(),
+            "ORG" => "acme".to_owned(),
+            word => word.to_owned(),
+        };
+        words.split_whitespace().map(str::to_owned).chain(args.split_whitespace().map(stands_for)).collect()
+    }
+}
+
+/// What holds for whatever a command prints off a terminal.
+fn must_be_plain(line: &[String], ran: &Ran, nemo: &Nemo) {
+    assert_eq!(ran.code, 0, "{line:?} {ran:?}");
+    assert!(!ran.stdout.is_empty() && ran.stdout.ends_with('\n'), "{line:?} {ran:?}");
+    for text in [&ran.stdout, &ran.stderr] {
+        assert!(!text.contains('\x1b') && !text.contains('\r'), "{line:?} {ran:?}");
+        assert!(!text.contains(nemo.master_key()), "{line:?}");
+    }
+    assert!(!ran.stderr.contains("sk-nemo-1"), "{line:?} {}", ran.stderr);
+    let hands_out = matches!(line[1].as_str(), "create" | "rotate") && line[0] == "keys";
+    assert_eq!(ran.stdout.contains("sk-nemo-1"), hands_out, "{line:?} {}", ran.stdout);
+}
+
+fn must_have_form(format: &str, line: &[String], stdout: &str) {
+    match format {
+        "json" => {
+            drop(serde_json::from_str::<serde_json::Value>(stdout).unwrap_or_else(|e| panic!("{line:?} {e}")))
+        }
+        "jsonl" => {
+            for each in stdout.lines() {
+                let read = serde_json::from_str::<serde_json::Value>(each);
+                assert!(read.is_ok_and(|value| value.is_object()), "{line:?} {each}");
+            }
+        }
+        "csv" => {
+            let mut reader = csv::Reader::from_reader(stdout.as_bytes());
+            let columns = reader.headers().unwrap().len();
+            let rows: Vec<_> =
+                reader.records().map(|row| row.expect("a row as long as its header")).collect();
+            assert!(columns > 1 && !rows.is_empty(), "{line:?} {stdout}");
+        }
+        // For people; what is in it the other tests say.
+        _ => assert!(serde_json::from_str::<serde_json::Value>(stdout).is_err(), "{line:?} {stdout}"),
+    }
+}
+
+#[tokio::test]
+async fn every_command_prints_its_data_in_every_format_off_a_terminal() {
+    let world = World::new().await;
+    for (words, args) in REMOTE {
+        for format in FORMATS {
+            let mut line = world.line(words, args).await;
+            line.extend(["--output".to_owned(), format.to_owned()]);
+            let ran = run(&world.nemo, &line.iter().map(String::as_str).collect::<Vec<_>>()).await;
+            must_be_plain(&line, &ran, &world.nemo);
+            must_have_form(format, &line, &ran.stdout);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_command_without_a_server_is_unreachable_and_prints_no_data() {
+    let world = World::new().await;
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (words, args) in REMOTE {
+        let line = world.line(words, args).await;
+        let mut command = world.nemo.cli();
+        command.env("NEMO_SERVER", format!("http://{nobody}")).args(&line);
+        let ran = ran(command).await;
+        assert!(ran.failed(6).contains("--server"), "{line:?} {ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_with_another_master_key_is_not_allowed_and_without_one_not_understood() {
+    let world = World::new().await;
+    let other = Nemo::start().await;
+    for (words, args) in REMOTE {
+        let line = world.line(words, args).await;
+        let mut command = world.nemo.cli();
+        command.env("NEMO_MASTER_KEY_FILE", other.master_key_file()).args(&line);
+        let refused = ran(command).await;
+        assert!(refused.failed(4).contains("--master-key-file"), "{line:?} {refused:?}");
+        let mut command = world.nemo.cli();
+        command.env("NEMO_MASTER_KEY_FILE", world.nemo.home().join("nowhere")).args(&line);
+        assert!(ran(command).await.failed(2).contains("nowhere"), "{line:?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_not_there_is_not_found_and_an_unknown_option_is_a_usage_error() {
+    let world = World::new().await;
+    for (words, args) in REMOTE {
+        let mut line: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
+        let stranger = |word: &str| match word {
+            "KEY" | "ROTATED" => "key_0123456789A".to_owned(),
+            "CALL" | "ORG" | "NEW_ORG" => "0197b5a0-0000-7000-8000-000000000009".to_owned(),
+            word => word.to_owned(),
+        };
+        line.extend(args.split_whitespace().map(stranger));
+        let names_something = args.split_whitespace().any(|word| stranger(word) != word);
+        let of = |line: &[String]| {
+            let mut command = world.nemo.cli();
+            command.args(line);
+            command
+        };
+        if names_something {
+            let ran = ran(of(&line)).await;
+            assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{line:?} {ran:?}");
+        }
+        line.push("--no-such-option".to_owned());
+        let ran = ran(of(&line)).await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{line:?} {ran:?}");
+    }
+}
