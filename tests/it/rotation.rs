@@ -68,6 +68,14 @@ async fn peppers(nemo: &Nemo) -> Vec<(String, String, u64)> {
     rows.map(|row| (text(&row["id"]), text(&row["status"]), row["keys"].as_u64().unwrap())).collect()
 }
 
+/// Adds a pepper; its id.
+async fn add_pepper(nemo: &Nemo) -> String {
+    let added = done(secrets(nemo, &["add-pepper", "--output", "jsonl"])).await;
+    let row: Value = serde_json::from_str(&added).unwrap();
+    assert_eq!((&row["kind"], &row["status"]), (&json!("pepper"), &json!("current")));
+    row["id"].as_str().unwrap().to_owned()
+}
+
 /// The `gateway` stream of a stopped node, as type and data.
 async fn gateway_events(nemo: &Nemo) -> Vec<(String, Value)> {
     let store = EmbeddedStore::open(&nemo.data(), Options::default()).unwrap();

@@ -171,6 +171,10 @@ impl Change {
             return Ok(());
         }
         let taken = || SecretsError::Taken { path: target.to_owned() };
+        // A pipe or a terminal cannot be replaced, and reading it would take what it holds.
+        if !target.is_file() {
+            return Err(taken());
+        }
         let held = read_master_key(target).map_err(|_| taken())?;
         let ours = self.secrets.master_keys().knows(held.id());
         let resumed = pending.is_some_and(|key| key.id() == held.id());

@@ -47,8 +47,10 @@ impl Drop for Draft {
 }
 
 /// Puts a file of mode 0600 in its place, or in that of an earlier one, whose owner it keeps: whoever looks
-/// finds the one or the other, whole. What a crash leaves beside it never came into force.
+/// finds the one or the other, whole. A link leads to the file that is meant; left alone, it would go on leading
+/// to the earlier one. What a crash leaves beside it never came into force.
 pub(super) fn put_file(path: &Path, contents: &str) -> Result<(), SecretsError> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let before = match fs::metadata(path) {
         Ok(before) => Some(before),
         Err(error) if error.kind() == ErrorKind::NotFound => None,

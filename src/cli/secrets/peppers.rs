@@ -7,7 +7,7 @@ use nemo_events::PepperId;
 use serde::Deserialize;
 
 use super::status::SecretsReply;
-use super::{of_disk, take_up};
+use super::{of_disk, status, take_up};
 use crate::auth::secrets::change::Change;
 use crate::cli::consent::Consent;
 use crate::cli::exit::{CommandError, Exit};
@@ -38,7 +38,7 @@ pub(super) async fn add(dir: &Path, session: &mut Session) -> Result<(), Command
     let current =
         |reply: &SecretsReply| reply.secrets.iter().any(|row| row.id == id && row.status == "current");
     take_up::secrets(&session.client, dir, current).await?;
-    session.screen.data(&format!("{id}\n"))?;
+    status::show(&id, session).await?;
     session.screen.say(&format!(
         "{id} is the current pepper. Keys change over as they make calls; `nemo secrets status` shows how many \
          need which. Keep a new copy of {}, apart from the ledger's.",
@@ -59,10 +59,8 @@ pub(super) async fn retire(args: RetireArgs, dir: &Path, session: &mut Session) 
     if keys > 0 && !args.force {
         return Err(needed(&id, keys));
     }
-    if keys > 0 {
-        let query = min_position.into_iter().chain([("pepper", id.clone())]).collect();
-        session.list(&KEYS, List { path: &["api", "keys"], query, next: "cursor", limit: None }).await?;
-    }
+    let query = min_position.into_iter().chain([("pepper", id.clone())]).collect();
+    session.list(&KEYS, List { path: &["api", "keys"], query, next: "cursor", limit: None }).await?;
     if args.consent.must_ask(&session.screen)? {
         let what = match keys {
             0 => format!("Takes {id} out of use, for good. No key needs it."),

@@ -91,6 +91,15 @@ pub(super) async fn status(session: &mut Session) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Writes the row of one secret.
+pub(super) async fn show(id: &str, session: &mut Session) -> Result<(), CommandError> {
+    let reply: VerbatimRows = session.client.get(&["api", "secrets"], &[]).await?;
+    let found: Vec<_> = reply.secrets.into_iter().filter(|row| row.view.id == id).collect();
+    let mut rows = Rows::new(&SECRETS, session.output, session.screen.look);
+    let text = rows.page(&found) + &rows.end();
+    session.screen.data(&text)
+}
+
 #[derive(Deserialize)]
 struct VerbatimRows {
     secrets: Vec<Verbatim<SecretRow>>,

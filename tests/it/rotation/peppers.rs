@@ -5,7 +5,7 @@ use std::fs;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{count, done, gateway_events, peppers, run, secrets, stderr, stdout};
+use super::{add_pepper, count, done, gateway_events, peppers, run, secrets, stderr};
 use crate::fake_provider::Behaviour;
 use crate::harness::Nemo;
 
@@ -16,8 +16,7 @@ async fn keys_change_over_to_a_new_pepper_once_as_they_make_calls() {
     let (busy, quiet) = (nemo.rich_key().await, nemo.rich_key().await);
     let [(old, ..)] = <[_; 1]>::try_from(peppers(&nemo).await).unwrap();
 
-    let added = done(secrets(&nemo, &["add-pepper"])).await;
-    let new = added.trim().to_owned();
+    let new = add_pepper(&nemo).await;
     assert_eq!(
         peppers(&nemo).await,
         [(old.clone(), "overlapping".to_owned(), 2), (new.clone(), "current".to_owned(), 0)]
@@ -45,7 +44,8 @@ async fn keys_change_over_to_a_new_pepper_once_as_they_make_calls() {
     quiet.chat(json!({})).await.ok();
     let unasked = run(secrets(&nemo, &["retire-pepper", &old])).await;
     assert_eq!(unasked.status.code(), Some(2), "off a terminal it must be meant");
-    done(secrets(&nemo, &["retire-pepper", &old, "--yes"])).await;
+    let dying = done(secrets(&nemo, &["retire-pepper", &old, "--yes", "--output", "json"])).await;
+    assert_eq!(dying, "[]\n", "no key dies");
     for key in [&busy, &quiet] {
         key.chat(json!({})).await.ok();
     }
@@ -68,10 +68,7 @@ async fn a_pepper_is_retired_by_force_with_a_list_of_the_keys_that_die() {
     let (key, revoked) = (nemo.rich_key().await, nemo.rich_key().await);
     revoked.tell("revoke", json!({})).await;
     let old = peppers(&nemo).await[0].0.clone();
-    let add = run(secrets(&nemo, &["add-pepper"])).await;
-    assert!(add.status.success(), "{}", stderr(&add));
-
-    let current = stdout(&add).trim().to_owned();
+    let current = add_pepper(&nemo).await;
     let not_older = run(secrets(&nemo, &["retire-pepper", &current, "--force", "--yes"])).await;
     assert_eq!(not_older.status.code(), Some(3), "{}", stderr(&not_older));
     let unknown = run(secrets(&nemo, &["retire-pepper", "p-unknown", "--yes"])).await;
@@ -83,6 +80,18 @@ async fn a_pepper_is_retired_by_force_with_a_list_of_the_keys_that_die() {
     key.chat(json!({})).await.refused(401, "invalid_api_key");
     key.rotate(json!({"overlap_secs": 0})).await;
     key.chat(json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn an_added_pepper_is_told_in_every_format() {
+    let nemo = Nemo::start().await;
+    for (format, beginning) in
+        [("table", "Kind "), ("json", "[\n{\"kind\":\"pepper\""), ("csv", "kind,id,status,")]
+    {
+        let told = done(secrets(&nemo, &["add-pepper", "--output", format])).await;
+        assert!(told.starts_with(beginning) && told.contains("current"), "{told}");
+    }
+    assert_eq!(peppers(&nemo).await.len(), 4);
 }
 
 #[tokio::test]

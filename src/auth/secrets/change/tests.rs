@@ -145,6 +145,20 @@ fn only_a_key_of_this_directory_is_overwritten() {
 }
 
 #[test]
+fn a_link_goes_on_leading_to_the_key_in_force() {
+    let place = place();
+    let safe = place.dir.parent().unwrap().join("safe");
+    fs::rename(&place.file, &safe).unwrap();
+    std::os::unix::fs::symlink(&safe, &place.file).unwrap();
+    let replaced = rotate(&place, how(1, 2, false)).unwrap();
+    assert!(place.file.is_symlink());
+    assert_eq!(read_master_key(&safe).unwrap().id(), &replaced.master_key);
+    let pipe =
+        Change::begin(&place.dir).unwrap().replace_master_key(how(3, 4, false), Path::new("/dev/null"));
+    assert!(matches!(pipe, Err(SecretsError::Taken { .. })));
+}
+
+#[test]
 fn two_changes_at_once_are_one_too_many() {
     let place = place();
     let first = Change::begin(&place.dir).unwrap();
