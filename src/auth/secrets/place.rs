@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::auth::secret_files::{SecretsError, failed};
 use crate::auth::token::{CannotGenerate, random_digits};
+use crate::failpoint;
 
 /// A directory under construction beside its place. If it never gets there it is removed; what a crash
 /// leaves of it holds secrets that never came into force.
@@ -48,7 +49,7 @@ impl Drop for Draft {
 
 /// Puts a file of mode 0600 in its place, or in that of an earlier one, whose owner it keeps: whoever looks
 /// finds the one or the other, whole. A link leads to the file that is meant; left alone, it would go on leading
-/// to the earlier one. What a crash leaves beside it never came into force.
+/// to the earlier one. What a crash leaves beside it goes with the next one.
 pub(super) fn put_file(path: &Path, contents: &str) -> Result<(), SecretsError> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let before = match fs::metadata(path) {
@@ -56,15 +57,31 @@ pub(super) fn put_file(path: &Path, contents: &str) -> Result<(), SecretsError> 
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(failed("look at", path)(error)),
     };
+    remove_drafts_of(path)?;
     let draft = unfinished(path)?;
-    let placed = write_new(&draft, contents, before.as_ref())
-        .and_then(|()| fs::rename(&draft, path).map_err(failed("put in place", path)));
+    let placed = write_new(&draft, contents, before.as_ref()).and_then(|()| {
+        failpoint::reached("secrets-file-written");
+        fs::rename(&draft, path).map_err(failed("put in place", path))
+    });
     if placed.is_err() {
         // Whatever is left of it is of no use.
         let _ = fs::remove_file(&draft);
     }
     placed?;
     sync_directory(parent(path))
+}
+
+/// What a crash left beside a file may hold the very secret that is in it.
+fn remove_drafts_of(path: &Path) -> Result<(), SecretsError> {
+    let beginning = beginning_of_drafts(path)?;
+    let place = parent(path);
+    for entry in fs::read_dir(place).map_err(failed("look into", place))? {
+        let entry = entry.map_err(failed("look into", place))?;
+        if entry.file_name().as_encoded_bytes().starts_with(beginning.as_encoded_bytes()) {
+            remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a file, if it is there.
@@ -93,12 +110,17 @@ fn write_new(path: &Path, contents: &str, owner: Option<&fs::Metadata>) -> Resul
 }
 
 fn unfinished(path: &Path) -> Result<PathBuf, SecretsError> {
+    let mut draft = beginning_of_drafts(path)?;
+    draft.push(random_digits(8).map_err(CannotGenerate::from)?.as_str());
+    Ok(parent(path).join(draft))
+}
+
+fn beginning_of_drafts(path: &Path) -> Result<OsString, SecretsError> {
     let name = path.file_name().ok_or_else(|| SecretsError::NotAPlace { dir: path.to_owned() })?;
     let mut draft = OsString::from(".");
     draft.push(name);
     draft.push(".unfinished-");
-    draft.push(random_digits(8).map_err(CannotGenerate::from)?.as_str());
-    Ok(parent(path).join(draft))
+    Ok(draft)
 }
 
 pub(super) fn is_vacant(dir: &Path) -> Result<bool, SecretsError> {

@@ -1,21 +1,38 @@
 //! Rotations that are killed between every two of their steps: nobody is locked out, and the same command, or
 //! the next start, does the rest.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
 use serde_json::{Value, json};
 
-use super::{count, done, gateway_events, manage, master_key_on_disk, run, secrets, stderr};
+use super::{
+    add_pepper, count, done, gateway_events, manage, master_key_on_disk, peppers, run, secrets, stderr,
+};
 use crate::harness::{Nemo, Setup, until};
 
-const STEPS: [&str; 3] = ["secrets-key-written", "secrets-key-installed", "secrets-key-handed-over"];
+/// In their order: each of the three files before it is in its place, and after it.
+const STEPS: [&str; 6] = [
+    "secrets-file-written:1",
+    "secrets-key-written:1",
+    "secrets-file-written:2",
+    "secrets-key-installed:1",
+    "secrets-file-written:3",
+    "secrets-key-handed-over:1",
+];
 
 async fn killed(nemo: &Nemo, args: &[&str], place: &str) {
     let mut command = secrets(nemo, args);
-    command.env("NEMO_CRASH_AT", format!("{place}:1"));
+    command.env("NEMO_CRASH_AT", place);
     let output = run(command).await;
     assert_eq!(output.status.signal(), Some(9), "{place}: {}", stderr(&output));
+}
+
+/// The files of secrets: nothing else is left lying about.
+fn files(nemo: &Nemo) -> BTreeSet<String> {
+    let entries = fs::read_dir(nemo.data().join("secrets")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -32,10 +49,11 @@ async fn a_rotation_that_was_killed_is_finished_by_the_same_command() {
             manage(&nemo, key, "/api/ledger").await.ok();
         }
         before = after;
+        assert_eq!(files(&nemo), ["master-key", "master.toml", "peppers.toml"].map(str::to_owned).into());
     }
     nemo.terminate().await;
     let events = gateway_events(&nemo).await;
-    assert_eq!(count(&events, "MasterKeyInstalled"), 4, "one for each rotation, and the first");
+    assert_eq!(count(&events, "MasterKeyInstalled"), 1 + STEPS.len(), "one for each rotation, and the first");
     nemo.restart().await;
     manage(&nemo, &before, "/api/ledger").await.ok();
 }
@@ -57,11 +75,28 @@ async fn a_leak_whose_answer_was_killed_is_answered_by_the_same_command() {
     }
     nemo.terminate().await;
     let events = gateway_events(&nemo).await;
-    assert_eq!(count(&events, "MasterKeyInstalled"), 4, "no key was replaced twice");
+    assert_eq!(count(&events, "MasterKeyInstalled"), 1 + STEPS.len(), "no key was replaced twice");
     let leaked = events.iter().filter(|(_, data)| data["leaked"] == true).count();
-    assert_eq!(leaked, 3);
+    assert_eq!(leaked, STEPS.len());
     nemo.restart().await;
     key.chat(json!({})).await.refused(403, "key_blocked");
+}
+
+#[tokio::test]
+async fn a_pepper_whose_adding_or_retiring_was_killed_is_added_or_retired_by_the_same_command() {
+    let nemo = Nemo::start().await;
+    let key = nemo.rich_key().await;
+    let old = peppers(&nemo).await[0].0.clone();
+    killed(&nemo, &["add-pepper"], "secrets-file-written:1").await;
+    key.chat(json!({})).await.ok();
+    add_pepper(&nemo).await;
+    key.chat(json!({})).await.ok();
+    killed(&nemo, &["retire-pepper", &old, "--yes"], "secrets-file-written:1").await;
+    key.chat(json!({})).await.ok();
+    done(secrets(&nemo, &["retire-pepper", &old, "--yes"])).await;
+    key.chat(json!({})).await.ok();
+    assert_eq!(peppers(&nemo).await.len(), 2);
+    assert_eq!(files(&nemo), ["master-key", "master.toml", "peppers.toml"].map(str::to_owned).into());
 }
 
 #[tokio::test]
