@@ -12,6 +12,7 @@ const PREFIX: &str = "NEMO_";
 /// Variables of ours that stand for no key, and what reads them.
 const OTHERS: &[&str] = &[
     "NEMO_API_KEY",         // clients: the examples of the documentation
+    "NEMO_CA_FILE",         // commands that speak to a server
     "NEMO_CONFIG",          // the program: which file to load
     "NEMO_CRASH_AT",        // tests
     "NEMO_LOG",             // telemetry

@@ -312,6 +312,7 @@ fn variables_of_the_rest_of_nemo_and_of_other_programs_are_left_alone() {
         ("NEMO_SERVER", "x"),
         ("NEMO_LOG", "x"),
         ("NEMO_MASTER_KEY_FILE", "x"),
+        ("NEMO_CA_FILE", "x"),
         ("NEMO_API_KEY", "x"),
         ("NEMO_CRASH_AT", "x"),
         ("NEMO_MUTATION", "x"),

@@ -62,7 +62,8 @@ impl Labels for Route {
 
 impl Labels for Answered {
     const NAMES: &'static [&'static str] = &["route", "method", "status"];
-    const MOST: usize = 512;
+    /// More than there are routes times methods, so that nobody who tries them all crowds others out.
+    const MOST: usize = 1_024;
 
     fn rest() -> Self {
         Self { route: OTHER.to_owned(), method: OTHER, status: 0 }

@@ -64,6 +64,15 @@ impl<L: Labels, M: Default> Labelled<L, M> {
     }
 }
 
+#[cfg(test)]
+impl<L> Labelled<L, prometheus_client::metrics::counter::Counter> {
+    /// All counts together.
+    pub(crate) fn total(&self) -> u64 {
+        let filled = self.inner.slots.iter().chain([&self.inner.rest]).filter_map(OnceLock::get);
+        filled.map(|(_, counter)| counter.get()).sum()
+    }
+}
+
 impl<L: Labels, M: EncodeMetric + TypedMetric> EncodeMetric for Labelled<L, M> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         for (labels, metric) in self.inner.slots.iter().chain([&self.inner.rest]).filter_map(OnceLock::get) {

@@ -1,14 +1,16 @@
 //! What is looked up when somebody asks: where the node, its read model and its process stand.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::gauge::Gauge;
-use std::sync::atomic::AtomicU64;
 
 use super::declare::metrics;
 use super::labelled::{Labelled, Labels, OTHER};
 use super::process::{self, Reading};
 use crate::app::App;
-use crate::read_side::State;
+use crate::ledger::Lag;
+use crate::read_side::{Progress, State};
 
 /// A gauge that need not be a whole number; not a number where it is not known.
 type Real = Gauge<f64, AtomicU64>;
@@ -93,24 +95,23 @@ impl NodeMetrics {
     pub(super) async fn look(&self, app: &App) {
         let (version, node) = (env!("CARGO_PKG_VERSION"), app.ledger.node());
         self.build.of(|_| true, || Build { version, node: node.to_string() }).set(1);
-        let ready = !app.lifecycle.is_stopping() && app.ledger.unready_reason().await.is_none();
-        self.ready.set(ready.into());
+        let progress = app.read_side.progress();
+        let (unready, lag) =
+            tokio::join!(app.ledger.unready_reason(), app.ledger.lag_behind(progress.position));
+        self.ready.set((!app.lifecycle.is_stopping() && unready.is_none()).into());
         self.running.set(i64::try_from(app.ledger.running.count()).unwrap_or(i64::MAX));
-        self.read_model(app).await;
+        self.read_model(&progress, lag.as_ref());
         self.process();
     }
 
-    async fn read_model(&self, app: &App) {
-        let progress = app.read_side.progress();
+    fn read_model(&self, progress: &Progress, lag: Option<&Lag>) {
         for (state, name) in STATES {
             let doing = self.state.of(|known| known.state == name, || Doing { state: name });
             doing.set((progress.state == state).into());
         }
         let read = progress.position.map(|position| position.0);
         self.position.set(real(read));
-        let lag = app.ledger.lag_behind(progress.position).await;
         self.store_up.set(lag.is_some().into());
-        let lag = lag.as_ref();
         self.head.set(real(lag.and_then(|lag| lag.head).map(|head| head.0)));
         self.positions_behind.set(real(lag.map(|lag| lag.positions)));
         self.seconds_behind.set(lag.map_or(f64::NAN, |lag| lag.micros as f64 / 1e6));

@@ -48,7 +48,7 @@ async fn a_supervisor_that_does_not_listen_keeps_nothing_from_starting() {
 #[test]
 fn the_configurations_are_ones_that_nemo_reads() {
     for (file, providers) in [("nemo.toml", 1), ("compose.nemo.toml", 1)] {
-        let config = Config::load(Some(&folder().join(file)), &Environment::of_process()).unwrap();
+        let config = Config::load(Some(&folder().join(file)), &Environment::default()).unwrap();
         assert_eq!(config.providers.len(), providers, "{file}");
         assert!(config.notices.is_empty(), "{file}: {:?}", config.notices);
     }

@@ -18,6 +18,7 @@ mod correct;
 mod damage;
 mod follow;
 mod history;
+mod lag;
 mod model;
 mod probe;
 mod refusals;

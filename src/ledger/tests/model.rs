@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::probe::{Outcome, Reading};
 use super::support::*;
 use crate::ledger::{Account, Authorized, Context, EndAnswer, ExecuteError, KeyFold};
+use crate::metrics::ledger::LedgerMetrics;
 
 /// One step of a schedule; `usize` is the node.
 #[derive(Debug, Clone)]
@@ -313,6 +314,7 @@ impl Run {
             _ => 0,
         };
         assert_eq!(history.events.iter().map(refused).sum::<u64>(), self.refusals);
+        self.check_counts(&history);
         for (node, account) in self.nodes.iter().zip(&self.accounts) {
             assert_eq!(account.waiting(), 0);
             node.observes_all().await;
@@ -323,6 +325,19 @@ impl Run {
                 "memory is not what the stream says"
             );
         }
+    }
+
+    /// Both nodes together counted what is in the store, each event once.
+    fn check_counts(&self, history: &History) {
+        let sum = |count: fn(&LedgerMetrics) -> u64| -> u64 {
+            self.nodes.iter().map(|node| count(node.ledger.metrics())).sum()
+        };
+        assert_eq!(sum(|metrics| metrics.events.total()), history.events.len() as u64);
+        assert_eq!(sum(|metrics| metrics.authorized.total()), history.authorized().len() as u64);
+        assert_eq!(sum(|metrics| metrics.ended.total()), history.ends().len() as u64);
+        assert_eq!(sum(|metrics| metrics.refusals.total()), self.refusals);
+        let waiting: i64 = self.nodes.iter().map(|node| node.ledger.metrics().waiting.get()).sum();
+        assert_eq!(waiting, 0);
     }
 
     /// What callers were told that is left is what was left at their call's revision.

@@ -85,6 +85,11 @@ async fn one_schedule(outcomes: [Outcome; 3], reads: &'static [Reading], commit_
     let types = node.history(account.id()).await.types_after_creation();
     assert_eq!(types, ["CallAuthorized", "CallAuthorized", "CallSettled"], "{said}");
     node.is_quiet().await;
+    let metrics = node.ledger.metrics();
+    assert_eq!((metrics.authorized.total(), metrics.ended.total()), (2, 1), "{said}");
+    assert_eq!(metrics.events.total(), 4, "the creation, and those: {said}");
+    // One call was ended by its owner, the other was let go of with its end unwritten.
+    assert_eq!((metrics.open.get(), metrics.waiting.get()), (1, 0), "{said}");
 }
 
 #[tokio::test]
