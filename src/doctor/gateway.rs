@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::configuration::chain;
 use super::finding::Findings;
 use crate::config::Config;
+use crate::tls::Tls;
 
 const CHECK: &str = "ledger";
 const LISTENING: &str = "listening";
@@ -60,13 +61,15 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) -> bool {
 
 async fn look_at_readiness(config: &Config, process: &str, findings: &mut Findings) {
     let address = config.server.management_listen.unwrap_or(config.server.listen);
+    let scheme = if config.server.tls_cert_file.is_some() { "https" } else { "http" };
     if address.port() == 0 {
         findings.ok(CHECK, format!("{process} serves it, at a port that the configuration leaves open"));
         return;
     }
-    match ready(address).await {
+    let url = format!("{scheme}://{address}");
+    match ready(&url).await {
         Ok(Ready { status, .. }) if status == "ready" => {
-            findings.ok(CHECK, format!("{process} serves it at http://{address} and is ready"));
+            findings.ok(CHECK, format!("{process} serves it at {url} and is ready"));
         }
         Ok(Ready { reason, .. }) => {
             let why = reason.unwrap_or_else(|| "it does not say why".to_owned());
@@ -77,7 +80,7 @@ async fn look_at_readiness(config: &Config, process: &str, findings: &mut Findin
             );
         }
         Err(why) => {
-            let found = format!("{process} has it open and does not answer at http://{address}: {why}");
+            let found = format!("{process} has it open and does not answer at {url}: {why}");
             findings.warn(
                 CHECK,
                 found,
@@ -87,10 +90,12 @@ async fn look_at_readiness(config: &Config, process: &str, findings: &mut Findin
     }
 }
 
-async fn ready(address: SocketAddr) -> Result<Ready, String> {
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+/// Whose certificate it is does not matter here: nothing secret is sent, and an address is no name.
+async fn ready(url: &str) -> Result<Ready, String> {
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(PATIENCE).tls_danger_accept_invalid_certs(true).build();
     let client = client.map_err(|error| chain(&error))?;
-    let answer = client.get(format!("http://{address}/readyz")).send().await;
+    let answer = client.get(format!("{url}/readyz")).send().await;
     let answer = answer.map_err(|error| chain(&error.without_url()))?;
     answer.json().await.map_err(|_| "it is no gateway".to_owned())
 }
@@ -113,10 +118,24 @@ fn holder(dir: &Path) -> Holder {
     }
 }
 
+/// Says whether certificate and key can be used.
+pub(super) fn look_at_tls(config: &Config, findings: &mut Findings) {
+    match Tls::open(&config.server) {
+        Ok(None) => {}
+        Ok(Some(_)) => findings.ok(LISTENING, "the certificate and its key belong together"),
+        Err(error) => {
+            let next =
+                "Mend server.tls_cert_file and server.tls_key_file: PEM, the whole chain, and its key.";
+            findings.fail(LISTENING, chain(&error), next);
+        }
+    }
+}
+
 /// Says whether the addresses are free.
 pub(super) fn look_at_addresses(config: &Config, findings: &mut Findings) {
     let addresses = [Some(config.server.listen), config.server.management_listen];
-    for address in addresses.into_iter().flatten() {
+    // Port 0 stands for any that is free.
+    for address in addresses.into_iter().flatten().filter(|address| address.port() != 0) {
         match TcpListener::bind(address) {
             Ok(_) => findings.ok(LISTENING, format!("{address} is free")),
             Err(error) => {

@@ -37,6 +37,7 @@ pub async fn run(args: DoctorArgs) -> Result<(), CommandError> {
 async fn look(args: &DoctorArgs, config: &Config, catalogue: &Catalogue, findings: &mut Findings) {
     disk::look(&config.server.data_dir, findings);
     let running = gateway::look(config, findings).await;
+    gateway::look_at_tls(config, findings);
     secrets::look(config, findings);
     clock::look(&config.server.data_dir, findings);
     providers::look(config, catalogue, !args.offline, findings).await;
