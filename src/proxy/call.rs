@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nemo_events::CallId;
 use tokio::time::Instant as Deadline;
-use tracing::field::Empty;
+use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug_span, error, info, info_span};
 
 use super::admit::admit;
@@ -54,7 +54,7 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     };
     let limit = u64::from(app.config.calls.deadline_secs).saturating_sub(CUT_BEFORE_DEADLINE_SECS);
     let interrupts = Interrupts { place, deadline: Deadline::now() + Duration::from_secs(limit) };
-    Span::current().record("provider", route.provider.name.as_str());
+    Span::current().record("provider", display(&route.provider.name));
     let tells_trace = app.config.telemetry.send_traceparent;
     let dispatch =
         Dispatch { prepared: &prepared, route, interrupts, metrics: &app.metrics.provider, tells_trace };
