@@ -1,6 +1,8 @@
 //! The only mapping from what went wrong to HTTP: status, code, safe text, and whether to retry.
 //! Each code has its entry in `docs/errors.md`; a test checks that.
 
+pub mod body;
+
 use std::fmt;
 
 use actix_web::http::StatusCode;
@@ -11,6 +13,7 @@ use nemo_projections::key::SECRETS_KEPT;
 use nemo_projections::refusal::{BudgetShort, PriceRefusal};
 use serde_json::json;
 
+use self::body::{AnthropicError, AnthropicErrorDetail, OpenAiError, OpenAiErrorDetail, Problem};
 use crate::ledger::ExecuteError;
 
 /// Tells the official SDKs not to try again.
@@ -242,19 +245,24 @@ impl Failure {
     /// The body in a dialect.
     #[must_use]
     pub fn body(&self, dialect: Dialect, request_id: Option<&str>) -> serde_json::Value {
+        let (message, code, param) = (self.message.as_str(), self.code, self.param.as_deref());
         match dialect {
-            Dialect::OpenAi => json!({ "error": {
-                "message": self.message, "type": self.openai_type(), "param": self.param, "code": self.code,
-            } }),
-            Dialect::Anthropic => json!({
-                "type": "error",
-                "error": { "type": self.anthropic_type(), "message": self.message, "code": self.code },
-                "request_id": request_id,
-            }),
-            Dialect::Problem => json!({
-                "type": format!("/docs/errors#{}", self.code), "title": self.status.canonical_reason(),
-                "status": self.status.as_u16(), "detail": self.message, "code": self.code, "param": self.param,
-                "request_id": request_id,
+            Dialect::OpenAi => {
+                let error = OpenAiErrorDetail { message, kind: self.openai_type(), param, code };
+                json!(OpenAiError { error })
+            }
+            Dialect::Anthropic => {
+                let error = AnthropicErrorDetail { kind: self.anthropic_type(), message, code };
+                json!(AnthropicError { kind: "error", error, request_id })
+            }
+            Dialect::Problem => json!(Problem {
+                kind: format!("/docs/errors#{code}"),
+                title: self.status.canonical_reason(),
+                status: self.status.as_u16(),
+                detail: message,
+                code,
+                param,
+                request_id,
             }),
         }
     }

@@ -1,13 +1,24 @@
 //! Whether the process lives, and whether it can take calls.
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 
+/// How the node is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`, `ready` or `not_ready`.
+    status: &'static str,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
 /// `GET /healthz`: the process answers.
 pub async fn alive() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok" }))
+    HttpResponse::Ok().json(Health { status: "ok", reason: None })
 }
 
 /// `GET /readyz`: new calls are taken. 503 while the node stops or its store does not answer.
@@ -18,9 +29,7 @@ pub async fn ready(app: web::Data<App>) -> HttpResponse {
         app.ledger.unready_reason().await
     };
     match reason {
-        None => HttpResponse::Ok().json(json!({ "status": "ready" })),
-        Some(reason) => {
-            HttpResponse::ServiceUnavailable().json(json!({ "status": "not_ready", "reason": reason }))
-        }
+        None => HttpResponse::Ok().json(Health { status: "ready", reason: None }),
+        reason => HttpResponse::ServiceUnavailable().json(Health { status: "not_ready", reason }),
     }
 }

@@ -1,21 +1,104 @@
 //! What a virtual key's holder may ask besides calls: which models, and what the key has left.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use nemo_events::limits::WindowKind;
-use nemo_events::{Nanos, Timestamp};
+use nemo_events::limits::{Budget, WindowKind};
+use nemo_events::{KeyId, Nanos, Revision, Timestamp};
 use nemo_projections::KeyState;
 use nemo_projections::budget::window_end;
 use nemo_projections::decide::model_matches;
-use serde_json::{Value, json};
+use nemo_projections::rate::Bucket;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{Failure, FailureReply};
+use crate::providers::ModelEntry;
+
+/// Models, as OpenAI lists them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelList {
+    /// Always `list`.
+    object: &'static str,
+    /// By provider, then by name.
+    data: Vec<ListedModel>,
+}
+
+/// A model, as OpenAI lists it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Model)]
+pub struct ListedModel {
+    /// The name to ask for.
+    id: String,
+    /// Always `model`.
+    object: &'static str,
+    /// Not known: 0.
+    created: u64,
+    /// The provider that serves it.
+    owned_by: String,
+}
+
+/// What a key may do, and what is left of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyRoom {
+    /// The key.
+    id: KeyId,
+    /// What people call it.
+    name: String,
+    /// It has no cap on spend, on purpose.
+    unlimited: bool,
+    /// Its caps on spend.
+    budgets: Vec<BudgetRoom>,
+    /// What it spent in all.
+    spent_total: Nanos,
+    /// Calls per 60 s; `null` where there is no limit.
+    requests_per_minute: Option<RateRoom>,
+    /// Tokens per 60 s; `null` where there is no limit.
+    tokens_per_minute: Option<RateRoom>,
+    /// Calls that may be open at the same time.
+    concurrent_calls: Option<u32>,
+    /// Calls that are open.
+    open_calls: usize,
+    /// Patterns of models that it may call; `null` for all.
+    models: Option<Vec<String>>,
+    /// The most that one call may cost.
+    max_call_cost: Option<Nanos>,
+    /// From this moment on it is refused.
+    expires_at: Option<Timestamp>,
+    /// The revision of the key's stream that this is.
+    revision: Option<Revision>,
+}
+
+/// A cap on spend.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BudgetRoom {
+    /// Which windows it counts.
+    window: WindowKind,
+    /// The cap.
+    limit: Nanos,
+    /// Charged calls.
+    spent: Nanos,
+    /// Holds of open calls.
+    held: Nanos,
+    /// What is left; never below zero.
+    free: Nanos,
+    /// When the window ends; `null` for the total.
+    resets_at: Option<Timestamp>,
+}
+
+/// A limit, and what fits now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RateRoom {
+    /// The limit.
+    limit: u64,
+    /// What fits now.
+    remaining: u64,
+}
 
 /// `GET /v1/models`: the models that the key may call and that have a price.
 pub async fn models(caller: Caller, app: web::Data<App>) -> HttpResponse {
-    let data: Vec<Value> = entries(&caller, &app).collect();
-    HttpResponse::Ok().json(json!({ "object": "list", "data": data }))
+    let data = entries(&caller, &app).collect();
+    HttpResponse::Ok().json(ModelList { object: "list", data })
 }
 
 /// `GET /v1/models/{id}`
@@ -33,20 +116,18 @@ pub async fn model(
         let refusal = nemo_projections::refusal::PriceRefusal::ModelNotFound;
         FailureReply::to(&request, Failure::from(&nemo_projections::Refusal::Price(refusal)))
     };
-    let found = entries(&caller, &app).find(|entry| entry.get("id").and_then(Value::as_str) == Some(&id));
+    let found = entries(&caller, &app).find(|entry| entry.id == id);
     found.map(|entry| HttpResponse::Ok().json(entry)).ok_or_else(missing)
 }
 
-fn entries(caller: &Caller, app: &App) -> impl Iterator<Item = Value> {
+fn entries(caller: &Caller, app: &App) -> impl Iterator<Item = ListedModel> {
     let allowed =
         caller.account().glance(|account| account.key.as_ref().and_then(|key| key.limits.models.clone()));
     let may = move |model: &str| {
         allowed.as_ref().is_none_or(|patterns| patterns.iter().any(|p| model_matches(p, model)))
     };
-    app.providers
-        .models(&may, app.ledger.now())
-        .into_iter()
-        .map(|entry| json!({ "id": entry.id, "object": "model", "created": 0, "owned_by": entry.owned_by }))
+    let listed = |ModelEntry { id, owned_by, .. }| ListedModel { id, object: "model", created: 0, owned_by };
+    app.providers.models(&may, app.ledger.now()).into_iter().map(listed)
 }
 
 /// `GET /v1/key`: the holder's own limits and what is left of them.
@@ -60,40 +141,47 @@ pub async fn key(
 ) -> Result<HttpResponse, FailureReply> {
     let id = caller.key();
     let look =
-        app.ledger.look(id, move |account, now| account.key.as_ref().map(|key| describe(key, now))).await;
-    let done = look.map_err(|error| FailureReply::to(&request, Failure::from(&error)))?;
-    let mut body = done.answer.ok_or_else(|| FailureReply::to(&request, Failure::invalid_api_key()))?;
-    if let Some(object) = body.as_object_mut() {
-        object.insert("id".into(), json!(id));
-        object.insert("revision".into(), json!(done.revision));
-    }
-    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(body))
+        app.ledger.look(id, move |account, now| account.key.as_ref().map(|key| KeyRoom::of(id, key, now)));
+    let done = look.await.map_err(|error| FailureReply::to(&request, Failure::from(&error)))?;
+    let room = done.answer.ok_or_else(|| FailureReply::to(&request, Failure::invalid_api_key()))?;
+    let room = KeyRoom { revision: done.revision, ..room };
+    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(room))
 }
 
-fn describe(key: &KeyState, now: Timestamp) -> Value {
-    let budgets: Vec<Value> = key
-        .limits
-        .budgets
-        .iter()
-        .map(|budget| {
-            let window = key.windows.at(budget.window, now);
-            let used = window.settled.checked_add(window.held).unwrap_or(Nanos::MAX);
-            json!({
-                "window": budget.window, "limit": budget.limit, "spent": window.settled, "held": window.held,
-                "free": budget.limit.minus_or_zero(used), "resets_at": window_end(budget.window, window.start),
-            })
-        })
-        .collect();
-    let rate = |limit: Option<u64>, bucket: &nemo_projections::rate::Bucket| {
-        limit.map(|limit| json!({ "limit": limit, "remaining": bucket.remaining(limit, now) }))
-    };
-    json!({
-        "name": key.labels.name, "unlimited": key.limits.unlimited, "budgets": budgets,
-        "spent_total": key.windows.at(WindowKind::Total, now).settled,
-        "requests_per_minute": rate(key.request_limit(), &key.request_rate),
-        "tokens_per_minute": rate(key.limits.tokens_per_minute, &key.token_rate),
-        "concurrent_calls": key.limits.concurrent_calls, "open_calls": key.open_calls.len(),
-        "models": key.limits.models, "max_call_cost": key.limits.max_call_cost,
-        "expires_at": key.limits.expires_at,
-    })
+impl KeyRoom {
+    fn of(id: KeyId, key: &KeyState, now: Timestamp) -> Self {
+        let rate = |limit: Option<u64>, bucket: &Bucket| {
+            limit.map(|limit| RateRoom { limit, remaining: bucket.remaining(limit, now) })
+        };
+        Self {
+            id,
+            name: key.labels.name.clone(),
+            unlimited: key.limits.unlimited,
+            budgets: key.limits.budgets.iter().map(|budget| BudgetRoom::of(budget, key, now)).collect(),
+            spent_total: key.windows.at(WindowKind::Total, now).settled,
+            requests_per_minute: rate(key.request_limit(), &key.request_rate),
+            tokens_per_minute: rate(key.limits.tokens_per_minute, &key.token_rate),
+            concurrent_calls: key.limits.concurrent_calls,
+            open_calls: key.open_calls.len(),
+            models: key.limits.models.clone(),
+            max_call_cost: key.limits.max_call_cost,
+            expires_at: key.limits.expires_at,
+            revision: None,
+        }
+    }
+}
+
+impl BudgetRoom {
+    fn of(budget: &Budget, key: &KeyState, now: Timestamp) -> Self {
+        let window = key.windows.at(budget.window, now);
+        let used = window.settled.checked_add(window.held).unwrap_or(Nanos::MAX);
+        Self {
+            window: budget.window,
+            limit: budget.limit,
+            spent: window.settled,
+            held: window.held,
+            free: budget.limit.minus_or_zero(used),
+            resets_at: window_end(budget.window, window.start),
+        }
+    }
 }

@@ -15,6 +15,7 @@ pub mod init;
 pub mod ledger;
 pub mod management;
 pub mod metrics;
+pub mod openapi;
 pub mod providers;
 pub mod proxy;
 pub mod read_side;

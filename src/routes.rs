@@ -1,34 +1,109 @@
-//! Every route on one screen. Whatever is not here is closed.
+//! Every route on one screen, but for those of management. Whatever is not here or there is closed, and
+//! whatever is here is described in the OpenAPI document, because both are made of the same table.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::error::{Failure, FailureReply};
-use crate::{health, inference, management, metrics, proxy};
+use crate::inference::{KeyRoom, ListedModel, ModelList};
+use crate::openapi::chat::{ChatCompletion, ChatCompletionRequest};
+use crate::openapi::{Group, Reply, Route, get, mount, post};
+use crate::{health, inference, management, metrics, openapi, proxy};
 
 /// Inference, for virtual keys.
 pub fn inference(config: &mut web::ServiceConfig) {
-    config
-        .service(only("/v1/chat/completions").route(web::post().to(proxy::chat_completions)))
-        .service(only("/v1/models").route(web::get().to(inference::models)))
-        .service(only("/v1/models/{id:.+}").route(web::get().to(inference::model)))
-        .service(only("/v1/key").route(web::get().to(inference::key)));
+    mount(vec![inference_group()], config);
 }
 
 /// Management, for the master key, and what operators and their tools ask.
 pub fn management(config: &mut web::ServiceConfig) {
-    config
-        .service(only("/healthz").route(web::get().to(health::alive)))
-        .service(only("/readyz").route(web::get().to(health::ready)))
-        .service(only("/metrics").route(web::get().to(metrics::show)))
-        .configure(management::configure);
+    mount(management::routes(), config);
+    mount(vec![server_group()], config);
+}
+
+/// All routes, in the order in which they are shown.
+#[must_use]
+pub fn all() -> Vec<Group> {
+    let mut groups = management::routes();
+    groups.push(inference_group());
+    groups.push(server_group());
+    groups
 }
 
 /// Routes that need no key. A test compares this list with what answers without one.
-pub const PUBLIC: &[&str] = &["/healthz", "/readyz", "/metrics"];
+pub const PUBLIC: &[&str] = &["/healthz", "/readyz", "/metrics", "/openapi.json"];
 
-/// A path that refuses every method it has no route for.
-fn only(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(method_not_allowed))
+fn inference_group() -> Group {
+    Group {
+        name: "Inference",
+        about: "What applications call, with a virtual key, as they would call OpenAI: point any client's base \
+                URL at `/v1`. Before a call is sent its highest possible cost is held; when it ends, what it \
+                really cost is charged.",
+        routes: vec![
+            chat_completions(),
+            get("/v1/models", inference::models).described(
+                "List models",
+                "The models that the key may call and that have a price.",
+                Reply::ok::<ModelList>("The models."),
+            ),
+            get("/v1/models/{id:.+}", inference::model)
+                .described("Show model", "One of those models.", Reply::ok::<ListedModel>("The model."))
+                .refuses(&["model_not_found"]),
+            get("/v1/key", inference::key).described(
+                "Show own key",
+                "What the key that asks may do, has spent and has left.",
+                Reply::ok::<KeyRoom>("The key's limits and what is left of them."),
+            ),
+        ],
+    }
+}
+
+fn chat_completions() -> Route {
+    post("/v1/chat/completions", proxy::chat_completions)
+        .described(
+            "Create chat completion",
+            "A chat completion as OpenAI defines it, at whichever configured provider serves the model. The \
+             answer's last byte comes once its bill is durable; headers say what the call cost and what is left. \
+             A stream that breaks off ends in an `error` event.",
+            Reply::ok::<ChatCompletion>("The provider's answer."),
+        )
+        .or(Reply::text("text/event-stream", "With `stream`, the same as server-sent events."))
+        .body::<ChatCompletionRequest>(
+            r#"{"model": "$MODEL", "messages": [{"role": "user", "content": "Say hello."}], "max_completion_tokens": 50}"#,
+        )
+        .refuses(&["address_not_allowed", "endpoint_not_allowed", "model_not_allowed", "model_flagged", "model_not_found"])
+        .refuses(&["model_not_priced", "request_not_priceable", "output_limit_too_high", "tokens_above_rate"])
+        .refuses(&["unknown_field", "call_too_dear", "budget_exceeded", "budget_held"])
+        .refuses(&["concurrency_limit_exceeded", "rate_limit_exceeded", "token_limit_exceeded"])
+        .refuses(&["provider_unreachable", "provider_failed", "provider_timeout", "provider_error"])
+        .refuses(&["gateway_stopping"])
+}
+
+fn server_group() -> Group {
+    let how = |what| Reply::ok::<health::Health>(what);
+    Group {
+        name: "Server",
+        about: "What needs no key.",
+        routes: vec![
+            get("/healthz", health::alive).described("Check health", "The process answers.", how("It does.")),
+            get("/readyz", health::ready)
+                .described(
+                    "Check readiness",
+                    "Whether new calls are taken: not while the node stops or its store does not answer.",
+                    how("They are."),
+                )
+                .or(Reply::json::<health::Health>(503, "They are not; says why.")),
+            get("/metrics", metrics::show).described(
+                "Show metrics",
+                "Everything that is counted, in the text format of OpenMetrics. No key and no name of one is in it.",
+                Reply::text("application/openmetrics-text", "The metrics."),
+            ),
+            get("/openapi.json", openapi::json).described(
+                "Show openapi document",
+                "This document.",
+                Reply::ok::<serde_json::Value>("OpenAPI 3.1."),
+            ),
+        ],
+    }
 }
 
 /// For paths that are not here.

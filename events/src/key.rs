@@ -34,6 +34,7 @@ event_stream! {
 
 /// What a key is for. A call is attributed to the labels in force when it was authorised.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Labels {
     /// What people call the key.
@@ -255,6 +256,7 @@ pub struct CallAuthorized {
 
 /// What a settled cost rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
     /// The provider reported usage.
@@ -265,6 +267,7 @@ pub enum Evidence {
 
 /// How an answered call came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// The provider's answer was complete.
@@ -315,6 +318,7 @@ pub struct CallSettled {
 
 /// Why a call cost nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VoidReason {
     /// Nothing was sent: the caller gave up, or the gateway stopped, before dispatch.
@@ -344,6 +348,7 @@ pub struct CallVoided {
 
 /// Why nobody knows what a call cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ForfeitReason {
     /// The provider fell silent before any answer.

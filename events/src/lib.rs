@@ -15,6 +15,8 @@ pub mod limits;
 mod money;
 pub mod org;
 pub mod price;
+#[cfg(feature = "schema")]
+mod schema;
 mod text;
 pub mod time;
 mod usage;

@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 /// The stretch of time that a budget counts. All in UTC; each is a pure function of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WindowKind {
     /// From the key's creation, for ever.
@@ -46,6 +47,7 @@ impl fmt::Display for WindowKind {
 
 /// A cap on what a key may spend in one kind of window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Which windows it counts.
@@ -59,6 +61,7 @@ pub struct Budget {
 
 /// What kind of route a call came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// `POST /v1/chat/completions`
@@ -98,6 +101,7 @@ impl fmt::Display for Endpoint {
 
 /// What happens to a call whose own output limit does not fit the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WhenShort {
     /// It is refused.
@@ -110,6 +114,7 @@ pub enum WhenShort {
 /// Everything that limits one key. Absent means: not limited in that respect. A key without any
 /// budget exists only if `unlimited` says so by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct KeyLimits {
     /// Caps on spend, at most one for each kind of window.
@@ -137,6 +142,7 @@ pub struct KeyLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<Endpoint>>,
     /// Networks that calls may come from.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Vec<String>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<IpNet>>,
     /// From this moment on the key is refused.

@@ -19,6 +19,7 @@ event_stream! {
 
 /// What new keys of an org start from, and what none of them may exceed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct OrgLimits {
     /// A new key that says nothing about its limits gets these.

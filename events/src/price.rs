@@ -28,6 +28,7 @@ pub struct PriceCardPublished {
 /// (`cache_read`, `cache_write`, `input_audio`, `input_image` fall back to `input`,
 /// `cache_write_1h` to `cache_write`, `cache_read_audio` to `input_audio`, output kinds to `output`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Rates {
     /// Text tokens in.
@@ -71,6 +72,7 @@ pub struct Rates {
 
 /// Prices for calls with more than so many tokens in; they apply to all of such a call's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PriceTier))]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
     /// The tier applies above this many tokens in.

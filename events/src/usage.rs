@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// the cache served or took, and what was audio or image. One is a note inside another kind and never
 /// priced by itself: `reasoning` (inside `output`). Absent in JSON means zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Usage {
     /// Text tokens in, neither read from nor written to a cache.

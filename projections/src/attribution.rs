@@ -26,6 +26,7 @@ pub const UNCERTAIN_KEPT: usize = 4096;
 
 /// Ended calls and what they are charged, in nano-dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Used {
     /// Calls that ended, voided ones included.
     pub calls: u64,
@@ -35,6 +36,7 @@ pub struct Used {
 
 /// What a key did with one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ModelUse {
     /// The provider.
     pub provider: String,
@@ -59,6 +61,7 @@ pub struct TopModels {
 
 /// A value that calls came with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = SeenValue))]
 pub struct Seen {
     /// The value.
     pub value: String,
@@ -72,8 +75,9 @@ pub struct Seen {
     pub calls: u64,
 }
 
-/// The first [`VALUES_KEPT`] values, in the order of their first call.
+/// The first 64 values, in the order of their first call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FirstSeen {
     /// The values.
     pub values: Vec<Seen>,
@@ -83,6 +87,7 @@ pub struct FirstSeen {
 
 /// How often a key was refused for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RefusedFor {
     /// The refusal's code.
     pub code: String,

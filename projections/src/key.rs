@@ -25,6 +25,7 @@ pub const SECRETS_KEPT: usize = 8;
 
 /// Whether the key may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = KeyStatus))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It may.

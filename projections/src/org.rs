@@ -8,6 +8,7 @@ use crate::{At, CorruptLog};
 
 /// Whether an org's keys may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = OrgStatus))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// They may.

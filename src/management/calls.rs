@@ -8,6 +8,7 @@ use nemo_events::{CallId, KeyId, Nanos, Position, Revision, StreamName};
 use nemo_read_model::Answer;
 use nemo_store::Direction;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::history::{Event, unread};
@@ -18,7 +19,8 @@ use crate::ledger::{CallPlaces, Corrected, Correction, Done, ExecuteError};
 use nemo_projections::Refusal;
 
 /// `POST /api/calls/{id}/correct`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = CallCorrection)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CorrectionAsked {
     /// What the call should be charged: no more than it is now, and no more than it held.
@@ -28,18 +30,23 @@ pub(super) struct CorrectionAsked {
 }
 
 /// One call with its events, as of `position`.
-#[derive(Debug, Serialize)]
-struct CallAnswer<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CallAnswer<'a> {
+    /// The call as it stands.
     call: CallRow,
     /// Its authorisation, its end, and the last correction of its charge, as they are stored.
     events: Vec<Event<'a>>,
+    /// The last event that the call is shown as of.
     position: Option<Position>,
 }
 
 /// A call whose charge was corrected.
-#[derive(Debug, Serialize)]
-struct CorrectedAnswer {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CorrectedCall)]
+pub(super) struct CorrectedAnswer {
+    /// The call.
     call: CallId,
+    /// The key that made it.
     key: KeyId,
     /// What it was charged before; the same as now where that was so already.
     charged_before: Nanos,

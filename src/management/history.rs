@@ -6,6 +6,7 @@ use nemo_read_model::{Answer, Cursor, Page};
 use nemo_store::{Direction, ReadError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::failures;
@@ -18,20 +19,25 @@ const EVENTS: usize = 100;
 const EVENTS_MAX: usize = 500;
 
 /// `GET /api/keys/{id}/calls`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CallQuery {
+    /// Where to go on: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Rows on the page: 50 unless stated, at most 200.
     limit: Option<usize>,
+    /// Waits until lists reflect this position: that of a write whose effect must be seen.
     min_position: Option<u64>,
 }
 
 /// `GET /api/keys/{id}/events`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
+    /// The revision to begin with.
     #[serde(default)]
     from: u64,
+    /// Events on the page: 100 unless stated, at most 500.
     limit: Option<usize>,
     /// Understood and not needed: the ledger itself is read.
     #[serde(rename = "min_position")]
@@ -39,34 +45,50 @@ pub(super) struct EventQuery {
 }
 
 /// A page of a key's calls, as of `position`.
-#[derive(Debug, Serialize)]
-struct CallPage {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CallPage {
+    /// The rows.
     calls: Vec<CallRow>,
+    /// The `cursor` of the next page; `null` on the last one.
     next_cursor: Option<Cursor>,
+    /// The last event that the page reflects.
     position: Option<Position>,
 }
 
 /// Events of one stream, in order.
-#[derive(Debug, Serialize)]
-struct EventPage<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventPage<'a> {
+    /// The events.
     events: Vec<Event<'a>>,
     /// The `from` of the next page; `null` at the stream's present end.
     next_from: Option<Revision>,
 }
 
 /// An event as it is stored: `data` and `metadata` byte for byte, so that the hash can be recomputed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Event<'a> {
+    /// Its number in the stream, from 0.
     revision: Revision,
+    /// What happened.
     #[serde(rename = "type")]
     event_type: &'a str,
+    /// The version of its form.
     version: u16,
+    /// When, by the clock of the node that decided it.
     recorded_at: Timestamp,
+    /// The event's own id.
     id: EventId,
+    /// Its place in the ledger.
     position: Position,
+    /// What it says.
+    #[schema(value_type = Object)]
     data: &'a RawValue,
+    /// Who did it, in which request, on which node.
+    #[schema(value_type = Object)]
     metadata: &'a RawValue,
+    /// The hash of the stream's event before it; zeros for the first.
     prev_hash: Digest,
+    /// The hash of all of this.
     hash: Digest,
 }
 

@@ -8,6 +8,7 @@ use actix_web::error::QueryPayloadError;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use crate::error::{Failure, FailureReply};
 
@@ -25,23 +26,26 @@ pub(super) struct Body<T>(pub(super) T);
 pub(super) struct Query<T>(pub(super) T);
 
 /// Why somebody does something, in their own words; recorded with the event.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Reason)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Why {
     #[serde(default)]
+    /// Why, in your own words.
     pub(super) reason: Option<String>,
 }
 
 /// No field at all.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 /// The query string of what is read from the ledger itself, which is never behind: a caller that asks
 /// for a position everywhere is understood.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AsOf {
+    /// Understood and not needed: the ledger itself is read.
     #[serde(default, rename = "min_position")]
     _min_position: Option<u64>,
 }

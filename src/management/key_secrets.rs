@@ -9,6 +9,7 @@ use nemo_projections::decide::{Create, Rotate};
 use nemo_projections::{OrgState, Refusal};
 use serde::{Deserialize, Serialize};
 use tracing::error;
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::input::Body;
@@ -26,34 +27,47 @@ const ATTEMPTS: u32 = 3;
 const FIRST_VERSION: u32 = 1;
 
 /// `POST /api/keys`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewKey {
+    /// The org that will own it, for life.
     org: OrgId,
+    /// What people will call it.
     name: String,
+    /// The application that will use it.
     app: Option<String>,
+    /// The job within the application.
     job: Option<String>,
+    /// The environment, such as `prod`.
     env: Option<String>,
+    /// The cost centre that pays.
     cost_centre: Option<String>,
+    /// Free tags.
     #[serde(default)]
     tags: Vec<String>,
+    /// What it may do; without any, what its org gives new keys.
     limits: Option<KeyLimits>,
 }
 
 /// `POST /api/keys/{id}/rotate`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = KeyRotation)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rotation {
+    /// How long earlier secrets go on working: an hour unless stated, at most 30 days.
     overlap_secs: Option<u32>,
+    /// The secret is in wrong hands: earlier ones end at once.
     #[serde(default)]
     leaked: bool,
 }
 
 /// A key with its new secret. Neither printed nor logged: there is no `Debug`.
-#[derive(Serialize)]
-struct WithSecret<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyWithSecret)]
+pub(super) struct WithSecret<'a> {
     #[serde(flatten)]
     answer: KeyAnswer,
+    /// The full key. This is the only time that it is shown.
     secret: &'a str,
 }
 

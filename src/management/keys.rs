@@ -12,6 +12,7 @@ use nemo_projections::decide::{
 use nemo_projections::key::Status;
 use nemo_read_model::{Answer, Cursor, KeyFilter, Page};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::failures;
@@ -21,42 +22,57 @@ use crate::error::FailureReply;
 use crate::ledger::{Done, ExecuteError, KeyAccount};
 
 /// `GET /api/keys`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyQuery {
+    /// Only keys of this org.
     org: Option<OrgId>,
+    /// Only keys of this status.
     status: Option<Status>,
+    /// Only keys whose name contains this, whose id begins with it, or one of whose secrets ends in it.
     q: Option<String>,
+    /// Only keys of this application.
     app: Option<String>,
+    /// Only keys of this job.
     job: Option<String>,
+    /// Only keys of this environment.
     env: Option<String>,
+    /// Only keys of this cost centre.
     cost_centre: Option<String>,
+    /// Only keys with this tag.
     tag: Option<String>,
-    /// Keys that need this pepper.
+    /// Only keys that need this pepper.
     pepper: Option<PepperId>,
+    /// Where to go on: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Rows on the page: 50 unless stated, at most 200.
     limit: Option<usize>,
+    /// Waits until lists reflect this position: that of a write whose effect must be seen.
     min_position: Option<u64>,
 }
 
 /// `POST /api/keys/{id}/retire-secret`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SecretVersion {
+    /// Which secret.
     version: u32,
 }
 
 /// `POST /api/keys/{id}/clear-model`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FlaggedModel {
+    /// The provider.
     provider: String,
+    /// The model's name there.
     provider_model: String,
 }
 
 /// One key.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct KeyAnswer {
+    /// The key as it is now.
     key: Key,
     /// The revision of the key's stream that this is.
     revision: Option<Revision>,
@@ -65,8 +81,9 @@ pub(super) struct KeyAnswer {
 }
 
 /// A key that was revoked.
-#[derive(Debug, Serialize)]
-struct Revoked {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RevokedKey)]
+pub(super) struct Revoked {
     #[serde(flatten)]
     answer: KeyAnswer,
     /// Calls that were open when it was revoked, on any node; they are being cut.
@@ -74,10 +91,13 @@ struct Revoked {
 }
 
 /// A page of keys, as of `position`.
-#[derive(Debug, Serialize)]
-struct KeyPage {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct KeyPage {
+    /// The rows.
     keys: Vec<KeyRow>,
+    /// The `cursor` of the next page; `null` on the last one.
     next_cursor: Option<Cursor>,
+    /// The last event that the page reflects.
     position: Option<Position>,
 }
 

@@ -11,6 +11,7 @@ use nemo_events::{
 use nemo_store::{MAX_PAGE, ReadError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::failures;
@@ -22,7 +23,7 @@ use crate::ledger::ExecuteError;
 const LOG_PAGES: usize = 8;
 
 /// `GET /api/master-keys/{id}/events`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeedQuery {
     /// Events recorded at this moment or later.
@@ -32,8 +33,9 @@ pub(super) struct DeedQuery {
 }
 
 /// What was done with a master key in a stretch of the log. A page may be empty though others follow.
-#[derive(Debug, Serialize)]
-struct Deeds {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Deeds {
+    /// The events, oldest first.
     events: Vec<Deed>,
     /// The `cursor` of the next page; `null` at the log's present end.
     next_cursor: Option<Position>,
@@ -44,21 +46,29 @@ struct Deeds {
 }
 
 /// An event that a master key caused.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Deed {
+    /// Its place in the ledger.
     position: Position,
+    /// When, by the clock of the node that decided it.
     recorded_at: Timestamp,
     /// The stream, by its name in the ledger.
     stream: String,
+    /// Its number in the stream.
     revision: Revision,
+    /// What happened.
     #[serde(rename = "type")]
     event_type: String,
+    /// The version of its form.
     version: u16,
     /// The key that it was done to.
     key: Option<KeyId>,
     /// The org that it was done to.
     org: Option<OrgId>,
+    /// The request that it came in by.
     request: Option<RequestId>,
+    /// What it says, as it is stored.
+    #[schema(value_type = Object)]
     data: Box<RawValue>,
 }
 

@@ -12,6 +12,7 @@ use nemo_projections::decide::{ArchiveOrg, Revoke};
 use nemo_projections::key::Status;
 use nemo_read_model::{KeyFilter, KeyRow, Limit, PageRequest};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::failures;
@@ -27,8 +28,8 @@ const AT_ONCE: usize = 16;
 const REASON: &str = "its org was archived";
 
 /// An org that was archived.
-#[derive(Debug, Serialize)]
-struct OrgRemoved {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OrgRemoved {
     #[serde(flatten)]
     answer: OrgAnswer,
     /// Keys that were revoked by this request.

@@ -8,6 +8,7 @@ use nemo_projections::org::Standing;
 use nemo_projections::{OrgState, Refusal};
 use nemo_read_model::{Answer, Cursor, OrgFilter, Page};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::asked::{Asked, Reply};
@@ -17,35 +18,45 @@ use crate::error::FailureReply;
 use crate::ledger::Done;
 
 /// `POST /api/orgs`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrg {
+    /// What people call it.
     name: String,
+    /// Limits for its keys.
     #[serde(default)]
     limits: OrgLimits,
 }
 
 /// `PATCH /api/orgs/{id}`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = OrgRename)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rename {
+    /// Its name from now on.
     name: String,
 }
 
 /// `GET /api/orgs`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OrgQuery {
+    /// Only orgs whose name contains this.
     q: Option<String>,
+    /// Only orgs of this status.
     status: Option<Standing>,
+    /// Where to go on: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Rows on the page: 50 unless stated, at most 200.
     limit: Option<usize>,
+    /// Waits until lists reflect this position: that of a write whose effect must be seen.
     min_position: Option<u64>,
 }
 
 /// One org.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OrgAnswer {
+    /// The org as it is now.
     org: Org,
     /// The revision of the org's stream that this is.
     revision: Option<Revision>,
@@ -54,10 +65,13 @@ pub(super) struct OrgAnswer {
 }
 
 /// A page of orgs, as of `position`.
-#[derive(Debug, Serialize)]
-struct OrgPage {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OrgPage {
+    /// The rows.
     orgs: Vec<OrgRow>,
+    /// The `cursor` of the next page; `null` on the last one.
     next_cursor: Option<Cursor>,
+    /// The last event that the page reflects.
     position: Option<Position>,
 }
 

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use nemo_events::{PriceCardId, price};
 use nemo_read_model::Limit;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::failures;
@@ -12,14 +13,16 @@ use crate::providers::Route;
 use crate::read_side::Unread;
 
 /// `GET /api/prices`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PriceQuery {
     /// Models of this configured provider.
     provider: Option<String>,
     /// Models with this in their name, in whatever case.
     q: Option<String>,
+    /// Where to go on: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Rows on the page: 50 unless stated, at most 200.
     limit: Option<usize>,
     /// Understood and not needed: prices are those of the moment.
     #[serde(rename = "min_position")]
@@ -27,14 +30,16 @@ pub(super) struct PriceQuery {
 }
 
 /// A page of prices, by provider in the order of the configuration, then by name.
-#[derive(Debug, Serialize)]
-struct PricePage<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PricePage<'a> {
+    /// The rows.
     prices: Vec<Price<'a>>,
+    /// The `cursor` of the next page; `null` on the last one.
     next_cursor: Option<&'a str>,
 }
 
 /// What one model costs. Rates are dollars for a million units.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Price<'a> {
     /// The name to ask for.
     model: &'a str,

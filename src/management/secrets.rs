@@ -6,21 +6,24 @@ use actix_web::HttpResponse;
 use nemo_events::{MasterKeyId, PepperId, Position, Timestamp};
 use nemo_read_model::{Answer, MasterKeyRow, PepperRow, ReadModelError, Reader};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::input::Query;
 use crate::auth::secrets::Secrets;
 
 /// `GET /api/secrets`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SecretQuery {
+    /// Waits until lists reflect this position: that of a write whose effect must be seen.
     min_position: Option<u64>,
 }
 
 /// All secrets.
-#[derive(Debug, Serialize)]
-struct SecretList {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SecretList {
+    /// The rows.
     secrets: Vec<SecretRow>,
     /// Why the files on disk are not in force as they are; `null` if they are.
     trouble: Option<String>,
@@ -29,10 +32,13 @@ struct SecretList {
 }
 
 /// One secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SecretRow {
+    /// What it is.
     kind: Kind,
+    /// Its public id.
     id: String,
+    /// Whether it works.
     status: Status,
     /// When the ledger first heard of it.
     since: Option<Timestamp>,
@@ -44,14 +50,18 @@ struct SecretRow {
     keys: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SecretKind)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
+    /// It manages.
     MasterKey,
+    /// Digests of keys are made with it.
     Pepper,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SecretStatus)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     /// In force; what is new is made with it.

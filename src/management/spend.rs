@@ -5,6 +5,7 @@ use nemo_events::limits::Endpoint;
 use nemo_events::{KeyId, OrgId, Position, Timestamp};
 use nemo_read_model::{Answer, Every, GroupBy, Spend, SpendFilter, SpendQuery};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::failures;
@@ -13,39 +14,61 @@ use super::shapes::{SpendRow, SpendTotal};
 use crate::read_side::Unread;
 
 /// `GET /api/spend`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SpendQuery)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SpendAsked {
+    /// What has rows of its own.
     #[serde(default)]
     by: GroupBy,
+    /// How finely time is divided.
     #[serde(default)]
     every: Every,
     /// First moment that counts, on a quarter-hour.
     from: Option<Timestamp>,
     /// First moment that counts no more, on a quarter-hour.
     to: Option<Timestamp>,
+    /// Only this key's.
     key: Option<KeyId>,
+    /// Only this org's.
     org: Option<OrgId>,
+    /// Only calls of this application, as labelled when they were authorised; likewise the other labels.
     app: Option<String>,
+    /// Only of this job.
     job: Option<String>,
+    /// Only of this environment.
     env: Option<String>,
+    /// Only of this cost centre.
     cost_centre: Option<String>,
+    /// Only with this tag.
     tag: Option<String>,
+    /// Only of this provider.
     provider: Option<String>,
+    /// Only of this model, as its provider names it.
     model: Option<String>,
+    /// Only by this route.
     endpoint: Option<Endpoint>,
+    /// Waits until reports reflect this position: that of a write whose effect must be seen.
     min_position: Option<u64>,
 }
 
 /// Spend by group and time, as of `position`; `total` is the sum of the rows.
-#[derive(Debug, Serialize)]
-struct SpendAnswer {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SpendReport)]
+pub(super) struct SpendAnswer {
+    /// What has rows of its own.
     by: GroupBy,
+    /// How finely time is divided.
     every: Every,
+    /// First moment that counts.
     from: Option<Timestamp>,
+    /// First moment that counts no more.
     to: Option<Timestamp>,
+    /// By time, then by group.
     rows: Vec<SpendRow>,
+    /// The sum of the rows.
     total: SpendTotal,
+    /// The last event that the report reflects.
     position: Option<Position>,
 }
 

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use nemo_events::{BootId, NodeId, Position, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
 use super::input::{AsOf, Query};
@@ -10,8 +11,9 @@ use crate::ledger::ExecuteError;
 use crate::read_side::Progress;
 
 /// `GET /api/ledger`
-#[derive(Debug, Serialize)]
-struct Status<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LedgerStatus)]
+pub(super) struct Status<'a> {
     /// The ledger's end: the position of its last event.
     position: Option<Position>,
     /// How far lists and reports reflect it.

@@ -19,7 +19,7 @@ mod strings;
 mod usage;
 
 pub use self::answer::{AnswerError, ChatAnswer, ChatChunk, ChunkKind};
-pub use self::fields::{FieldError, InertFields};
+pub use self::fields::{FieldError, InertFields, understood_fields};
 pub use self::input::{InputBound, count_text, exact_input_tokens, tokens_received};
 pub use self::outgoing::{Flavour, OutputLimitField, ServiceTier};
 pub use self::request::{ChatRequest, LimitField};

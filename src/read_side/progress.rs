@@ -5,11 +5,13 @@ use std::time::Duration;
 use nemo_events::Position;
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use super::Unread;
 
 /// What the read model is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ReadModelState)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It is being opened.
@@ -38,7 +40,8 @@ impl State {
 }
 
 /// Where the read model stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ReadModelProgress)]
 pub struct Progress {
     /// What it is doing.
     pub state: State,

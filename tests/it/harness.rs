@@ -15,12 +15,13 @@
 //! ```
 //!
 //! Nothing sleeps for a fixed time: what comes true later is waited for with [`until`], the provider's phases
-//! (`until_held`, `hold_at`) or [`Log::until`]. Map: `setup` configuration · `process` the program itself ·
-//! `nemo` a running gateway · `key` a virtual key and what it may do · `answer` replies, streams, raw sockets ·
+//! (`until_held`, `hold_at`) or [`Log::until`]. Every answer is held against the OpenAPI document. Map: `setup` configuration · `process` the program itself ·
+//! `nemo` a running gateway · `key` a virtual key and what it may do · `answer` replies, streams, raw sockets · `described` the document ·
 //! `ledger` events and calls as the API tells them.
 #![allow(dead_code, reason = "a vocabulary for tests: not every build of the test binary uses every word")]
 
 mod answer;
+mod described;
 mod key;
 mod ledger;
 mod nemo;
@@ -31,6 +32,8 @@ use std::time::Duration;
 
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use answer::{Answer, Raw, Streaming, Tail, sse_data};
+#[allow(unused_imports, reason = "for tests of the document itself")]
+pub(crate) use described::{DOCUMENT, described_path};
 pub(crate) use key::{Key, well_formed_key};
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use ledger::{Call, Event, nanos};

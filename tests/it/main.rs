@@ -24,6 +24,7 @@ mod fake_provider;
 mod harness;
 mod holds;
 mod metrics;
+mod openapi;
 mod restart;
 mod revocation;
 mod rotation;

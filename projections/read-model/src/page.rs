@@ -96,6 +96,7 @@ impl List {
 /// A place in a list: opaque, and only good for the list that it came from. Rows that are added later
 /// move nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Cursor(String);
 
 impl Cursor {

@@ -6,13 +6,14 @@ use nemo_events::{KeyId, OrgId, PepperId, Revision, Timestamp};
 use nemo_projections::CorruptLog;
 use nemo_projections::key::{SecretState, Status};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::key_room::{BudgetUse, OpenCalls, Rates, WindowUse};
 use super::key_use::KeyUse;
 use crate::ledger::KeyAccount;
 
 /// A virtual key.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Key {
     /// `key_` and 11 letters and digits.
     pub(crate) id: KeyId,
@@ -45,7 +46,8 @@ pub(crate) struct Key {
 }
 
 /// What is told of a secret; there is no way back to the secret itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeySecret)]
 pub(crate) struct Secret {
     /// Counts the key's secrets, from 1.
     pub(crate) version: u32,
@@ -58,7 +60,8 @@ pub(crate) struct Secret {
 }
 
 /// A model at a provider.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelAtProvider)]
 pub(crate) struct Model {
     /// The provider.
     pub(crate) provider: String,

@@ -5,12 +5,13 @@ use nemo_events::{CallId, Nanos, Timestamp};
 use nemo_projections::KeyState;
 use nemo_projections::budget::{WindowSpend, window_end};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Open calls that are listed one by one, the oldest first.
 const OPEN_CALLS_SHOWN: usize = 200;
 
 /// A budget: limit = settled + held + free, unless the limit was lowered or a provider overcharged.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BudgetUse {
     /// Which windows it counts.
     pub(crate) window: WindowKind,
@@ -27,7 +28,7 @@ pub(crate) struct BudgetUse {
 }
 
 /// Spend in one window.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WindowUse {
     /// Its kind.
     pub(crate) window: WindowKind,
@@ -44,7 +45,8 @@ pub(crate) struct WindowUse {
 }
 
 /// Rates; `null` where there is no limit.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyRates)]
 pub(crate) struct Rates {
     /// Calls per 60 s.
     pub(crate) requests_per_minute: Option<RateUse>,
@@ -55,7 +57,7 @@ pub(crate) struct Rates {
 }
 
 /// A limit and what fits now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RateUse {
     /// The limit.
     pub(crate) limit: u64,
@@ -64,7 +66,7 @@ pub(crate) struct RateUse {
 }
 
 /// Calls that have not ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OpenCalls {
     /// How many there are.
     pub(crate) count: usize,
@@ -73,7 +75,7 @@ pub(crate) struct OpenCalls {
 }
 
 /// A call that has not ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OpenCall {
     /// The call.
     pub(crate) id: CallId,

@@ -4,11 +4,12 @@ use nemo_events::Timestamp;
 use nemo_projections::CorruptLog;
 use nemo_projections::attribution::{FirstSeen, ModelUse, RefusedFor, Used};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::ledger::KeyAccount;
 
 /// Use of a key. Spend counts calls that ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeyUse {
     /// All calls.
     pub(crate) total: Used,

@@ -5,9 +5,10 @@ use nemo_events::{OrgId, Timestamp};
 use nemo_projections::OrgState;
 use nemo_projections::org::Standing;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An org.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Org {
     /// Its UUID.
     pub(crate) id: OrgId,

@@ -8,9 +8,10 @@ use nemo_projections::key::Status;
 use nemo_projections::org::Standing;
 use nemo_read_model::CallEnd;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A key in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeyRow {
     /// `key_` and 11 letters and digits.
     pub(crate) id: KeyId,
@@ -43,7 +44,7 @@ pub(crate) struct KeyRow {
 }
 
 /// An org in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrgRow {
     /// Its UUID.
     pub(crate) id: OrgId,
@@ -64,7 +65,7 @@ pub(crate) struct OrgRow {
 }
 
 /// A call in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CallRow {
     /// The call.
     pub(crate) id: CallId,
@@ -95,15 +96,26 @@ pub(crate) struct CallRow {
 }
 
 /// How a call stands; `outcome` is `open`, `settled`, `voided` or `forfeited`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallStanding)]
 #[serde(untagged)]
 enum End {
-    Open { outcome: &'static str },
+    Open { outcome: Open },
     Ended(Box<Ended>),
 }
 
+/// What is said of a call that has not ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OpenOutcome)]
+enum Open {
+    /// It runs.
+    Open,
+}
+
 /// The end of a call.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallEnded)]
 struct Ended {
     /// Outcome, and `evidence` and `ending`, or `reason`.
     #[serde(flatten)]
@@ -167,7 +179,7 @@ impl From<nemo_read_model::OrgRow> for OrgRow {
 impl From<nemo_read_model::CallRow> for CallRow {
     fn from(row: nemo_read_model::CallRow) -> Self {
         let end = match row.ended {
-            None => End::Open { outcome: "open" },
+            None => End::Open { outcome: Open::Open },
             Some(ended) => End::Ended(Box::new(ended.into())),
         };
         Self {

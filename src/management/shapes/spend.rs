@@ -3,9 +3,10 @@
 use nemo_events::{Nanos, Timestamp, Usage};
 use nemo_read_model::{Group, SpendSums};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What the calls of one group in one stretch of time come to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SpendRow {
     /// First moment of the stretch; `null` where time is not divided.
     start: Option<Timestamp>,
@@ -16,7 +17,7 @@ pub(crate) struct SpendRow {
 }
 
 /// What rows are told apart by. Without any grouping it is empty.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct SpendGroup {
     /// The key's or the org's id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +33,7 @@ struct SpendGroup {
 }
 
 /// What calls come to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SpendTotal {
     /// Calls that ended, voided ones included.
     calls: u64,

@@ -108,6 +108,11 @@ const INERT: &[&str] = &[
     "top_k",
 ];
 
+/// Every field that is understood without a setting.
+pub fn understood_fields() -> impl Iterator<Item = &'static str> {
+    PRICED.iter().chain(INERT).copied()
+}
+
 /// Fields that do not move the price: the built-in ones and those that the setting `inert_fields` adds.
 /// No setting can admit a field that is known not to be priceable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

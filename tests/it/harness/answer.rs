@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::PATIENCE;
+use super::described::Asked;
 use super::ledger::nanos;
 
 /// A whole answer.
@@ -25,9 +26,22 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Sends a request and reads the answer to its end.
+    /// Sends a request to Nemo and reads the answer to its end. It must be one that the document allows.
     pub(crate) async fn of(request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.expect("an answer");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let asked = Asked::of(&request);
+        let answer = Answer::read(client.execute(request).await.expect("an answer")).await;
+        asked.answered(answer.status, &answer.headers, Some(&answer.body));
+        answer
+    }
+
+    /// Sends a request to somebody else.
+    pub(super) async fn of_provider(request: reqwest::RequestBuilder) -> Answer {
+        Answer::read(request.send().await.expect("an answer")).await
+    }
+
+    async fn read(response: reqwest::Response) -> Answer {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Answer { status, headers, body: response.bytes().await.expect("a whole body") }
     }
@@ -100,8 +114,12 @@ pub(crate) struct Tail {
 impl Streaming {
     /// Sends a request; returns once the head is there.
     pub(crate) async fn of(request: reqwest::RequestBuilder) -> Streaming {
-        let response = request.send().await.expect("an answer");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let asked = Asked::of(&request);
+        let response = client.execute(request).await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        asked.answered(status, &headers, None);
         Streaming { status, headers, response, received: Vec::new() }
     }
 

@@ -196,7 +196,10 @@ impl Nemo {
         let body = self.provider().requests().last().expect("a request").body.clone();
         let request =
             self.http().post(format!("{}/chat/completions", twin.base_url())).bearer_auth(twin.key());
-        Answer::of(request.header("content-type", "application/json").body(body)).await.text().to_owned()
+        Answer::of_provider(request.header("content-type", "application/json").body(body))
+            .await
+            .text()
+            .to_owned()
     }
 
     /// Sends bytes as they are, over a connection of their own.

@@ -18,6 +18,7 @@ use crate::sums::{SpendSums, Sums, sum_columns};
 
 /// What has rows of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = SpendGroupBy))]
 #[serde(rename_all = "snake_case")]
 pub enum GroupBy {
     /// Nothing: everything is one group.
@@ -47,6 +48,7 @@ pub enum GroupBy {
 
 /// How finely time is divided. All in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = SpendEvery))]
 #[serde(rename_all = "snake_case")]
 pub enum Every {
     /// Not at all.

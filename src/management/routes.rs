@@ -1,0 +1,276 @@
+//! Every management route, with what is told of it.
+
+use super::calls::{self, CallAnswer, CorrectedAnswer, CorrectionAsked};
+use super::history::{self, CallPage, CallQuery, EventPage, EventQuery};
+use super::input::{AsOf, Nothing, Why};
+use super::key_secrets::{self, NewKey, Rotation, WithSecret};
+use super::keys::{self, FlaggedModel, KeyAnswer, KeyPage, KeyQuery, Revoked, SecretVersion};
+use super::master_key_events::{self, DeedQuery, Deeds};
+use super::org_removal::{self, OrgRemoved};
+use super::orgs::{self, NewOrg, OrgAnswer, OrgPage, OrgQuery, Rename};
+use super::prices::{self, PricePage, PriceQuery};
+use super::secrets::{self, SecretList, SecretQuery};
+use super::spend::{self, SpendAnswer, SpendAsked};
+use super::status;
+use crate::openapi::{Group, Reply, Route, delete, get, patch, post, put};
+
+use nemo_events::key::Labels;
+use nemo_events::limits::KeyLimits;
+use nemo_events::org::OrgLimits;
+
+/// All of them.
+pub fn routes() -> Vec<Group> {
+    vec![
+        Group {
+            name: "Orgs",
+            about: "An org owns keys. What a key may do is the key's own; an org gives new keys their limits, \
+                    bounds what they may be given, and can be suspended as a whole.",
+            routes: orgs(),
+        },
+        Group {
+            name: "Keys",
+            about: "A virtual key: one for each job. It is capped, attributed and revocable, and its whole life \
+                    is one stream of events.",
+            routes: [keys(), changes_of_keys(), history()].into_iter().flatten().collect(),
+        },
+        Group {
+            name: "Spend and prices",
+            about: "What was spent, what one call was charged and why, and what models cost.",
+            routes: money(),
+        },
+        Group { name: "Ledger", about: "Where the ledger and what follows it stand.", routes: ledger() },
+    ]
+}
+
+fn orgs() -> Vec<Route> {
+    let org = || Reply::ok::<OrgAnswer>("The org as it is now.");
+    vec![
+        post("/api/orgs", orgs::create)
+            .described(
+                "Create org",
+                "Creates an org. `key_defaults` is what a new key gets that states no limits; `key_bounds` is what \
+                 no key's limits may exceed.",
+                Reply::created::<OrgAnswer>("The new org."),
+            )
+            .body::<NewOrg>(r#"{"name": "acme"}"#),
+        get("/api/orgs", orgs::list)
+            .described("List orgs", "Orgs, newest first.", Reply::ok::<OrgPage>("A page of orgs."))
+            .query::<OrgQuery>("status=active&limit=10")
+            .refuses(&["read_model_unavailable"]),
+        get("/api/orgs/{id}", orgs::show)
+            .described("Show org", "One org, from its own account: never behind.", org())
+            .query::<AsOf>(""),
+        patch("/api/orgs/{id}", orgs::rename)
+            .described("Rename org", "Gives an org another name.", org())
+            .body::<Rename>(r#"{"name": "acme-research"}"#)
+            .refuses(&["org_archived"]),
+        put("/api/orgs/{id}/limits", orgs::set_limits)
+            .described(
+                "Set org limits",
+                "Replaces the limits for an org's keys, all of them. Keys that exist keep theirs.",
+                org(),
+            )
+            .body::<OrgLimits>(r#"{"key_defaults": {"budgets": [{"window": "month", "limit": "25"}]}}"#)
+            .refuses(&["org_archived"]),
+        post("/api/orgs/{id}/suspend", orgs::suspend)
+            .described("Suspend org", "Refuses calls with all keys of an org until it is resumed.", org())
+            .body::<Why>(r#"{"reason": "invoice overdue"}"#)
+            .refuses(&["org_archived"]),
+        post("/api/orgs/{id}/resume", orgs::resume)
+            .described("Resume org", "Ends a suspension.", org())
+            .body::<Nothing>("{}")
+            .refuses(&["org_archived"]),
+        delete("/api/orgs/{id}", org_removal::remove)
+            .described(
+                "Archive org",
+                "Archives an org and revokes all its keys, for good. History stays. Where it could not revoke all \
+                 of them, send it again.",
+                Reply::ok::<OrgRemoved>("The archived org, and how many keys were revoked."),
+            )
+            .body::<Why>(r#"{"reason": "contract ended"}"#)
+            .refuses(&["read_model_unavailable"]),
+    ]
+}
+
+fn keys() -> Vec<Route> {
+    vec![
+        post("/api/keys", key_secrets::create)
+            .described(
+                "Create key",
+                "Creates a virtual key. It needs a budget, or `unlimited` by name. The answer holds the full key: \
+                 this is the only time that it is shown.",
+                Reply::created::<WithSecret<'_>>("The new key, with its secret."),
+            )
+            .body::<NewKey>(
+                r#"{"org": "$ORG", "name": "nightly-report", "limits": {"budgets": [{"window": "day", "limit": "2.50"}]}}"#,
+            )
+            .refuses(&["org_not_found", "org_archived"]),
+        get("/api/keys", keys::list)
+            .described("List keys", "Keys, newest first.", Reply::ok::<KeyPage>("A page of keys."))
+            .query::<KeyQuery>("org=$ORG&status=active&limit=10")
+            .refuses(&["read_model_unavailable"]),
+        get("/api/keys/{id}", keys::show)
+            .described(
+                "Show key",
+                "One key, from its own account: never behind. What it spent, holds and has left; its open calls; \
+                 who used it for what.",
+                Reply::ok::<KeyAnswer>("The key as it is now."),
+            )
+            .query::<AsOf>(""),
+        post("/api/keys/{id}/rotate", key_secrets::rotate)
+            .described(
+                "Rotate key",
+                "Gives a key a new secret. Id, limits, budgets and history stay. Earlier secrets go on working for \
+                 `overlap_secs`, or end at once if one has `leaked`.",
+                Reply::ok::<WithSecret<'_>>("The key, with its new secret."),
+            )
+            .body::<Rotation>(r#"{"overlap_secs": 900}"#)
+            .refuses(&["key_revoked", "too_many_secrets"]),
+        post("/api/keys/{id}/retire-secret", keys::retire_secret)
+            .described(
+                "Retire secret",
+                "Ends an earlier secret before its overlap does.",
+                Reply::ok::<KeyAnswer>("The key as it is now."),
+            )
+            .body::<SecretVersion>(r#"{"version": 1}"#)
+            .refuses(&["secret_not_found", "key_revoked"]),
+    ]
+}
+
+fn changes_of_keys() -> Vec<Route> {
+    let key = || Reply::ok::<KeyAnswer>("The key as it is now.");
+    let revoked = || Reply::ok::<Revoked>("The revoked key, and how many calls were cut.");
+    let about_revoking = "Revokes a key, for good: once this is answered no call is authorised with it on any \
+                          node, and its running calls are cut.";
+    vec![
+        put("/api/keys/{id}/labels", keys::relabel)
+            .described(
+                "Set key labels",
+                "Replaces what a key is for, all of it. Calls made before stay attributed to the labels of their time.",
+                key(),
+            )
+            .body::<Labels>(r#"{"name": "nightly-report", "app": "mailer", "env": "prod"}"#)
+            .refuses(&["key_revoked"]),
+        put("/api/keys/{id}/limits", keys::set_limits)
+            .described(
+                "Set key limits",
+                "Replaces what a key may do, all of it. Binding at once; open calls keep their holds.",
+                key(),
+            )
+            .body::<KeyLimits>(
+                r#"{"budgets": [{"window": "day", "limit": "5"}], "models": ["gpt-*"], "requests_per_minute": 60}"#,
+            )
+            .refuses(&["key_revoked"]),
+        post("/api/keys/{id}/block", keys::block)
+            .described("Block key", "Refuses calls with a key until it is unblocked.", key())
+            .body::<Why>(r#"{"reason": "unusual traffic"}"#)
+            .refuses(&["key_revoked"]),
+        post("/api/keys/{id}/unblock", keys::unblock)
+            .described("Unblock key", "Lets a blocked key work again.", key())
+            .body::<Nothing>("{}")
+            .refuses(&["key_revoked"]),
+        post("/api/keys/{id}/clear-model", keys::clear_model)
+            .described(
+                "Clear model",
+                "Lets a key call a model again that its provider billed above the hold.",
+                key(),
+            )
+            .body::<FlaggedModel>(r#"{"provider": "openai", "provider_model": "gpt-4o-mini"}"#)
+            .refuses(&["key_revoked"]),
+        post("/api/keys/{id}/revoke", keys::revoke)
+            .described("Revoke key", about_revoking, revoked())
+            .body::<Why>(r#"{"reason": "job retired"}"#),
+        delete("/api/keys/{id}", keys::revoke)
+            .described("Delete key", "The same as revoking it: history stays.", revoked())
+            .body::<Why>(r#"{"reason": "job retired"}"#),
+    ]
+}
+
+fn history() -> Vec<Route> {
+    vec![
+        get("/api/keys/{id}/calls", history::calls)
+            .described(
+                "List calls",
+                "A key's calls, open ones included, newest first.",
+                Reply::ok::<CallPage>("A page of calls."),
+            )
+            .query::<CallQuery>("limit=10")
+            .refuses(&["read_model_unavailable"]),
+        get("/api/keys/{id}/events", history::events)
+            .described(
+                "List events",
+                "All that happened to a key, oldest first, from the ledger itself: `data` and `metadata` as they \
+                 are stored, byte for byte, so that every hash can be recomputed.",
+                Reply::ok::<EventPage<'_>>("Events in the order of their revisions."),
+            )
+            .query::<EventQuery>("from=0&limit=100"),
+    ]
+}
+
+fn money() -> Vec<Route> {
+    vec![
+        get("/api/spend", spend::spend)
+            .described(
+                "Show spend",
+                "Adds up spend by group and time. Calls count where they were authorised: at that time, under the \
+                 labels of that time. The total is the sum of the rows.",
+                Reply::ok::<SpendAnswer>("Rows and their total."),
+            )
+            .query::<SpendAsked>("by=job&every=day&org=$ORG")
+            .refuses(&["read_model_unavailable"]),
+        get("/api/calls/{id}", calls::show)
+            .described(
+                "Show call",
+                "One call, with its authorisation, its end and the last correction as they are stored.",
+                Reply::ok::<CallAnswer<'_>>("The call and its events."),
+            )
+            .query::<AsOf>("")
+            .refuses(&["call_not_found", "read_model_unavailable"]),
+        post("/api/calls/{id}/correct", calls::correct)
+            .described(
+                "Correct call",
+                "Lowers what an ended call is charged, on evidence; never raises it. The budget windows of the \
+                 call's authorisation move with it.",
+                Reply::ok::<CorrectedAnswer>("What it was charged, and is."),
+            )
+            .body::<CorrectionAsked>(r#"{"charged": "0", "reason": "the provider's invoice does not list it"}"#)
+            .refuses(&["call_not_found", "call_not_ended", "correction_out_of_range", "read_model_unavailable"]),
+        get("/api/prices", prices::list)
+            .described(
+                "List prices",
+                "What models cost now: the card by which a call that is authorised at this moment would be priced.",
+                Reply::ok::<PricePage<'_>>("A page of prices, by provider and name."),
+            )
+            .query::<PriceQuery>("q=gpt&limit=10"),
+    ]
+}
+
+fn ledger() -> Vec<Route> {
+    vec![
+        get("/api/ledger", status::ledger)
+            .described(
+                "Show ledger",
+                "Where the ledger ends, how far the read model has got, and which node answers.",
+                Reply::ok::<status::Status<'_>>("Where the ledger stands."),
+            )
+            .query::<AsOf>(""),
+        get("/api/secrets", secrets::list)
+            .described(
+                "List secrets",
+                "Master keys and peppers by what may be told of them: which are in force here, since when, until \
+                 when, and how many keys need which pepper. They are changed on disk (`nemo secrets`).",
+                Reply::ok::<SecretList>("Master keys and peppers, oldest first."),
+            )
+            .query::<SecretQuery>("")
+            .refuses(&["read_model_unavailable"]),
+        get("/api/master-keys/{id}/events", master_key_events::list)
+            .described(
+                "List deeds of master key",
+                "What was done with one master key, oldest first, from the ledger itself: for the day when it has \
+                 leaked. A page may be empty though others follow.",
+                Reply::ok::<Deeds>("Events that the master key caused in a stretch of the log."),
+            )
+            .query::<DeedQuery>("since=2026-11-22T00:00:00Z")
+            .refuses(&["master_key_not_found"]),
+    ]
+}
