@@ -127,7 +127,7 @@ fn entries(caller: &Caller, app: &App) -> impl Iterator<Item = ListedModel> {
         allowed.as_ref().is_none_or(|patterns| patterns.iter().any(|p| model_matches(p, model)))
     };
     let listed = |ModelEntry { id, owned_by, .. }| ListedModel { id, object: "model", created: 0, owned_by };
-    app.providers.models(&may, app.ledger.now()).into_iter().map(listed)
+    app.terms().providers.models(&may, app.ledger.now()).into_iter().map(listed)
 }
 
 /// `GET /v1/key`: the holder's own limits and what is left of them.

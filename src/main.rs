@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use nemo::cli::{self, Cli, Command, LedgerCommand, ServeArgs, SimulateProviderArgs};
-use nemo::config::{Config, Environment};
+use nemo::config::{Config, ConfigError, Environment};
 use nemo::traces::Traces;
 use nemo::{doctor, init, providers, server, telemetry, verify};
 
@@ -41,19 +42,25 @@ async fn run(command: Command) -> ExitCode {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let config = load(&args)?;
+    let traces = Traces::open(&config.telemetry)?;
+    telemetry::init(config.server.log_format, &traces)?;
+    let served = server::serve(config, Arc::new(move || load(&args))).await;
+    traces.finish().await;
+    served
+}
+
+/// Reads the configuration, at the start and whenever it is to be read again.
+fn load(args: &ServeArgs) -> Result<Config, ConfigError> {
     let mut environment = Environment::of_process();
     if let Some(listen) = args.listen {
         environment = environment.with_flag("--listen", "server", "listen", listen.to_string());
     }
     let mut config = Config::load(args.config.as_deref(), &environment)?;
-    if let Some(data_dir) = args.data_dir {
-        config.server.data_dir = data_dir;
+    if let Some(data_dir) = &args.data_dir {
+        config.server.data_dir.clone_from(data_dir);
     }
-    let traces = Traces::open(&config.telemetry)?;
-    telemetry::init(config.server.log_format, &traces)?;
-    let served = server::serve(config).await;
-    traces.finish().await;
-    served
+    Ok(config)
 }
 
 async fn simulate(args: SimulateProviderArgs) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as Web, HttpServer, web};
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use nemo_store::EventStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -16,26 +17,25 @@ use crate::app::{App, Lifecycle};
 use crate::auth::in_force::SecretsInForce;
 use crate::auth::misses::ColdMisses;
 use crate::auth::secrets::{FirstStart, Secrets};
-use crate::catalogue::Catalogue;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerOptions};
 use crate::metrics::Metrics;
 use crate::metrics::store::StoreMetrics;
-use crate::providers::Providers;
-use crate::providers::openai::InertFields;
 use crate::read_side::ReadSide;
+use crate::reload::{LoadConfig, Reloader};
+use crate::terms::Terms;
 use crate::tls::Tls;
-use crate::{metrics, request_id, routes, secrets_match, secrets_watch, supervisor, welcome};
+use crate::{metrics, reload, request_id, routes, secrets_match, secrets_watch, supervisor, welcome};
 
 /// After the drain, how long cut calls have to write their ends.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
 
-/// Runs the gateway until it is told to stop.
+/// Runs the gateway until it is told to stop. `load` reads the configuration again.
 ///
 /// # Errors
 /// Where it cannot start; the text says what to do.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, load: LoadConfig) -> anyhow::Result<()> {
     let tls = Tls::open(&config.server)?;
     let store_metrics = StoreMetrics::default();
     let store = open_store(&config, store_metrics.clone()).await?;
@@ -51,21 +51,21 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     .context("cannot open the ledger")?;
     let new_secrets = secrets_match::compare(&ledger.known_secrets(), &secrets.fingerprints())?;
     ledger.node_started(new_secrets).await.context("cannot write to the ledger")?;
-    let catalogue = Catalogue::with(&config.prices).context("the prices cannot be used")?;
-    let providers = Providers::new(&config, &catalogue)?;
+    let terms = Terms::of(&config, None)?;
     let metrics = Metrics::new(&store_metrics, ledger.metrics());
     let read_side = ReadSide::start(&config.server.data_dir, &ledger);
     let app = Arc::new(App {
-        inert_fields: InertFields::with(config.calls.inert_fields.iter().cloned()),
+        reloader: Reloader::new(load, config.clone()),
+        terms: ArcSwap::from_pointee(terms),
         secrets: SecretsInForce::new(secrets),
         ledger,
         read_side,
-        providers,
         misses: ColdMisses::default(),
         lifecycle: Lifecycle::default(),
         metrics,
         config,
     });
+    let reloads = reload::on_hangup(&app)?;
     let listening = listen(&app, tls.as_ref())?;
     if let Some(tls) = tls {
         tokio::spawn(tls.follow_files());
@@ -77,6 +77,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     told.wait().await;
     supervisor::stopping();
     watch.abort();
+    reloads.abort();
     stop(app, listening.handles, store, told).await
 }
 

@@ -26,7 +26,7 @@ pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>,
     let ledger =
         events.map_or_else(|| "a new ledger".to_owned(), |at| format!("the ledger at position {at}"));
     say!("Node {} continues {ledger} in {}", server.node, server.data_dir.display());
-    for provider in app.providers.iter() {
+    for provider in app.terms().providers.iter() {
         say!("Provider {} at {}", provider.name, provider.base_url);
     }
     for notice in &app.config.notices {
@@ -55,7 +55,7 @@ pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>,
 /// A model that the example can name: a well-known one if it is served, else the first.
 fn example_model(app: &App) -> String {
     const WELL_KNOWN: &str = "gpt-4o-mini";
-    let models = app.providers.models(&|_| true, app.ledger.now());
+    let models = app.terms().providers.models(&|_| true, app.ledger.now());
     let known = models.iter().find(|entry| entry.id == WELL_KNOWN).or_else(|| models.first());
     known.map_or_else(|| WELL_KNOWN.to_owned(), |entry| entry.id.clone())
 }

@@ -20,6 +20,7 @@ pub mod orgs;
 pub mod output;
 pub mod prices;
 pub mod progress;
+pub mod reload;
 pub mod remote;
 pub mod render;
 pub mod reply;
@@ -51,6 +52,7 @@ pub use orgs::OrgsArgs;
 pub use output::Output;
 pub use prices::PricesArgs;
 pub use progress::Progress;
+pub use reload::ReloadArgs;
 pub use secrets::SecretsArgs;
 pub use spend::SpendArgs;
 
@@ -101,6 +103,8 @@ pub enum RemoteCommand {
     Spend(SpendArgs),
     /// Prices: what models cost
     Prices(PricesArgs),
+    /// Read the configuration again: providers, their keys, prices and [calls]
+    Reload(ReloadArgs),
 }
 
 impl Cli {
@@ -141,5 +145,6 @@ async fn result_of(command: RemoteCommand) -> Result<(), CommandError> {
         RemoteCommand::Prices(PricesArgs { remote, command }) => {
             prices::run(command, &mut remote.open()?).await
         }
+        RemoteCommand::Reload(ReloadArgs { remote }) => reload::run(&mut remote.open()?).await,
     }
 }

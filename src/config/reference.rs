@@ -49,6 +49,13 @@ macro_rules! section {
                 } ),*]
             }
 
+            /// The keys that have another value in another.
+            #[allow(dead_code, reason = "only whole sections are compared by their keys")]
+            pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
+                let keys = [$( (stringify!($key), self.$key != other.$key) ),*];
+                keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+            }
+
             /// Reads the section; each key by itself, so that everything that is wrong is found at once.
             pub(super) fn read(
                 section: &$crate::config::read::Section<'_>,

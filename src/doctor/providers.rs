@@ -31,7 +31,7 @@ pub(super) async fn look(config: &Config, catalogue: &Catalogue, online: bool, f
     let mut asked = JoinSet::new();
     for (place, entry) in config.providers.iter().enumerate() {
         let alone = Config { providers: vec![entry.clone()], ..config.clone() };
-        match Providers::new(&alone, catalogue) {
+        match Providers::new(&alone, catalogue, None) {
             Err(error) => {
                 let next = "Set the variable or write the file that the configuration names for its key.";
                 findings.fail(&name(entry), chain(&error), next);

@@ -19,6 +19,7 @@ mod master_key_events;
 mod org_removal;
 mod orgs;
 mod prices;
+mod reload;
 mod routes;
 mod secrets;
 mod shapes;

@@ -66,7 +66,7 @@ struct Price<'a> {
 /// Lists what models cost.
 pub(super) async fn list(asked: Asked, Query(query): Query<PriceQuery>) -> Reply {
     let app = asked.app();
-    let mut offers = app.providers.offers(&|_| true, app.ledger.now());
+    let mut offers = app.terms().providers.offers(&|_| true, app.ledger.now());
     let wanted = query.q.map(|q| q.to_lowercase());
     offers.retain(|(name, route)| {
         query.provider.as_ref().is_none_or(|provider| route.provider.name == *provider)

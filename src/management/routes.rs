@@ -11,8 +11,9 @@ use super::orgs::{self, NewOrg, OrgAnswer, OrgPage, OrgQuery, Rename};
 use super::prices::{self, PricePage, PriceQuery};
 use super::secrets::{self, SecretList, SecretQuery};
 use super::spend::{self, SpendAnswer, SpendAsked};
-use super::status;
+use super::{reload, status};
 use crate::openapi::{Group, Reply, Route, delete, get, patch, post, put};
+use crate::reload::Reloaded;
 
 use nemo_events::key::Labels;
 use nemo_events::limits::KeyLimits;
@@ -38,7 +39,11 @@ pub fn routes() -> Vec<Group> {
             about: "What was spent, what one call was charged and why, and what models cost.",
             routes: money(),
         },
-        Group { name: "Ledger", about: "Where the ledger and what follows it stand.", routes: ledger() },
+        Group {
+            name: "Operations",
+            about: "Where the ledger and what follows it stand, and the configuration.",
+            routes: operations(),
+        },
     ]
 }
 
@@ -233,7 +238,7 @@ fn money() -> Vec<Route> {
                  call's authorisation move with it.",
                 Reply::ok::<CorrectedAnswer>("What it was charged, and is."),
             )
-            .body::<CorrectionAsked>(r#"{"charged": "0", "reason": "the provider's invoice does not list it"}"#)
+            .body::<CorrectionAsked>(r#"{"charged": "0", "reason": "not on the invoice of the provider"}"#)
             .refuses(&["call_not_found", "call_not_ended", "correction_out_of_range", "read_model_unavailable"]),
         get("/api/prices", prices::list)
             .described(
@@ -245,7 +250,7 @@ fn money() -> Vec<Route> {
     ]
 }
 
-fn ledger() -> Vec<Route> {
+fn operations() -> Vec<Route> {
     vec![
         get("/api/ledger", status::ledger)
             .described(
@@ -272,5 +277,16 @@ fn ledger() -> Vec<Route> {
             )
             .query::<DeedQuery>("since=2026-11-22T00:00:00Z")
             .refuses(&["master_key_not_found"]),
+        post("/api/reload", reload::run)
+            .described(
+                "Reload configuration",
+                "Reads the configuration again: providers, their keys, prices and `[calls]` take effect for calls \
+                 that begin afterwards; running calls keep theirs, and past calls keep their price. What only \
+                 takes effect at a restart is named in the answer. A configuration that cannot be used changes \
+                 nothing.",
+                Reply::ok::<Reloaded>("What changed."),
+            )
+            .body::<Nothing>("{}")
+            .refuses(&["configuration_invalid"]),
     ]
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nemo_events::Timestamp;
 
-pub use self::route::{ModelEntry, Providers, Route};
+pub use self::route::{ModelEntry, Providers, Route, UnusableProvider};
 use crate::auth::provider_key::{ProviderKey, ProviderKeyError};
 use crate::catalogue::{Card, Catalogue, Seller};
 use crate::config::{KeySource, ModelPattern, ProviderEntry};
@@ -76,7 +76,8 @@ enum Offer {
 }
 
 impl Provider {
-    fn new(entry: &ProviderEntry, catalogue: &Catalogue) -> Result<Self, Unusable> {
+    /// `before` is the provider of this name so far; its connections go on being used.
+    fn new(entry: &ProviderEntry, catalogue: &Catalogue, before: Option<&Self>) -> Result<Self, Unusable> {
         let key = match &entry.key {
             KeySource::Variable(name) => Some(ProviderKey::from_env(name)?),
             KeySource::File(path) => Some(ProviderKey::from_file(path)?),
@@ -85,7 +86,10 @@ impl Provider {
         let secs = |secs: u32| Duration::from_secs(u64::from(secs));
         let url = format!("{}/chat/completions", entry.base_url);
         Ok(Self {
-            http: client::build(secs(entry.connect_timeout_secs)).map_err(Unusable::Tls)?,
+            http: match before.filter(|before| before.timeouts.connect == secs(entry.connect_timeout_secs)) {
+                Some(before) => before.http.clone(),
+                None => client::build(secs(entry.connect_timeout_secs)).map_err(Unusable::Tls)?,
+            },
             chat_completions: url.parse().map_err(|_| Unusable::Address)?,
             name: entry.name.clone(),
             base_url: entry.base_url.clone(),
@@ -100,6 +104,13 @@ impl Provider {
             models: entry.models.clone(),
             rename: entry.rename.clone(),
         })
+    }
+
+    /// Whether both are called with the same key.
+    #[must_use]
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.key.as_ref().map(ProviderKey::expose_secret)
+            == other.key.as_ref().map(ProviderKey::expose_secret)
     }
 
     /// What it has to say about a name. A name that is neither renamed nor matched by a stated pattern is

@@ -13,7 +13,7 @@ use nemo_projections::refusal::PriceRefusal;
 
 use super::{Offer, Provider, Unusable};
 use crate::catalogue::Catalogue;
-use crate::config::Config;
+use crate::config::{Config, ProviderEntry};
 
 /// No model has a longer name; longer ones are not looked up.
 const LONGEST_NAME: usize = 256;
@@ -59,12 +59,18 @@ pub struct UnusableProvider {
 }
 
 impl Providers {
-    /// Loads the keys of all configured providers.
+    /// Loads the keys of all configured providers. `before` are those so far, if any: connections to a provider
+    /// that stays go on being used.
     ///
     /// # Errors
     /// [`UnusableProvider`] for the first provider whose key is not to be had.
-    pub fn new(config: &Config, catalogue: &Catalogue) -> Result<Self, UnusableProvider> {
-        let provider = |entry| match Provider::new(entry, catalogue) {
+    pub fn new(
+        config: &Config,
+        catalogue: &Catalogue,
+        before: Option<&Self>,
+    ) -> Result<Self, UnusableProvider> {
+        let known = |name: &str| Some(before?.get(name)?.as_ref());
+        let provider = |entry: &ProviderEntry| match Provider::new(entry, catalogue, known(&entry.name)) {
             Ok(provider) => Ok(Arc::new(provider)),
             Err(source) => Err(UnusableProvider { provider: entry.name.clone(), source }),
         };
@@ -196,7 +202,7 @@ mod tests {
 
     fn providers(text: &str) -> Providers {
         let config = Config::from_toml(text, Path::new("nemo.toml"), &Environment::default()).unwrap();
-        Providers::new(&config, &Catalogue::with(&config.prices).unwrap()).unwrap()
+        Providers::new(&config, &Catalogue::with(&config.prices).unwrap(), None).unwrap()
     }
 
     fn now() -> Timestamp {
@@ -307,7 +313,7 @@ mod tests {
     fn a_provider_whose_key_is_not_to_be_had_is_an_error_that_names_it() {
         let text = "[[providers]]\nname = \"openai\"\napi_key_env = \"NEMO_TEST_NOT_SET\"";
         let config = Config::from_toml(text, Path::new("nemo.toml"), &Environment::default()).unwrap();
-        let error = Providers::new(&config, &Catalogue::embedded().unwrap()).unwrap_err();
+        let error = Providers::new(&config, &Catalogue::embedded().unwrap(), None).unwrap_err();
         assert_eq!(error.to_string(), "the provider openai cannot be used");
         assert!(std::error::Error::source(&error).is_some());
     }

@@ -35,7 +35,7 @@ pub(super) async fn admit(app: &App, caller: &Caller, prepared: &Prepared) -> Re
             card: route.card.clone(),
         }),
         ask: prepared.ask,
-        deadline_secs: app.config.calls.deadline_secs,
+        deadline_secs: prepared.deadline_secs,
         tags: Vec::new(),
         streams: prepared.chat.streams,
         hidden_output: false,

@@ -52,7 +52,7 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     let Ok(route) = &prepared.route else {
         return ours.fail(Failure::internal(), headers::call(prepared.call));
     };
-    let limit = u64::from(app.config.calls.deadline_secs).saturating_sub(CUT_BEFORE_DEADLINE_SECS);
+    let limit = u64::from(prepared.deadline_secs).saturating_sub(CUT_BEFORE_DEADLINE_SECS);
     let interrupts = Interrupts { place, deadline: Deadline::now() + Duration::from_secs(limit) };
     Span::current().record("provider", display(&route.provider.name));
     let tells_trace = app.config.telemetry.send_traceparent;

@@ -29,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) ask: Ask,
     pub(super) client: Client,
     pub(super) trace: traces::Caller,
+    /// How long the call may take in all.
+    pub(super) deadline_secs: u32,
 }
 
 /// Reads a chat completion request. What is wrong with the model or its price is kept for the decision,
@@ -39,8 +41,9 @@ pub(super) fn chat(
     caller: &Caller,
     body: Bytes,
 ) -> Result<Prepared, Failure> {
+    let terms = app.terms();
     let body = Scanned::parse(body).map_err(|error| body_failure(&error))?;
-    let chat = ChatRequest::read(&body, &app.inert_fields).map_err(|error| field_failure(&error))?;
+    let chat = ChatRequest::read(&body, &terms.inert_fields).map_err(|error| field_failure(&error))?;
     #[cfg(feature = "failpoints")]
     crate::failpoint::panic_with(&chat.model);
     let ask = Ask {
@@ -53,9 +56,10 @@ pub(super) fn chat(
     Ok(Prepared {
         call: CallId::from_uuid(Uuid::now_v7()),
         request: crate::request_id::of(request).ok_or_else(Failure::internal)?,
-        route: app.providers.route(&chat.model, app.ledger.now()).and_then(|route| priceable(route, &chat)),
+        route: terms.providers.route(&chat.model, app.ledger.now()).and_then(|route| priceable(route, &chat)),
         client: address::client(caller.address(), user_agent, app.config.server.record_clients),
         trace: traces::Caller::of(request.headers()),
+        deadline_secs: terms.deadline_secs,
         body,
         chat,
         ask,

@@ -1,0 +1,44 @@
+//! What calls go by: where they go, at what price, and the limits of `[calls]`. All of it is replaced at once
+//! when the configuration is read again; a call keeps the terms that it began with to its end.
+
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::config::Config;
+use crate::providers::openai::InertFields;
+use crate::providers::{Providers, UnusableProvider};
+
+/// What calls go by.
+#[derive(Debug)]
+pub struct Terms {
+    /// Where calls go, and at what price.
+    pub providers: Providers,
+    /// Request fields that are passed on unpriced.
+    pub inert_fields: InertFields,
+    /// How long a call may take in all.
+    pub deadline_secs: u32,
+}
+
+/// Why a configuration makes no terms.
+#[derive(Debug, thiserror::Error)]
+pub enum UnusableTerms {
+    /// Its prices.
+    #[error("the prices cannot be used")]
+    Prices(#[from] CatalogueError),
+    /// One of its providers.
+    #[error(transparent)]
+    Provider(#[from] UnusableProvider),
+}
+
+impl Terms {
+    /// Those of a configuration. Reads the providers' keys; connections of the terms before go on being used.
+    ///
+    /// # Errors
+    /// [`UnusableTerms`] for the first price or provider that cannot be used.
+    pub fn of(config: &Config, before: Option<&Self>) -> Result<Self, UnusableTerms> {
+        let catalogue = Catalogue::with(&config.prices)?;
+        Ok(Self {
+            providers: Providers::new(config, &catalogue, before.map(|terms| &terms.providers))?,
+            inert_fields: InertFields::with(config.calls.inert_fields.iter().cloned()),
+            deadline_secs: config.calls.deadline_secs,
+        })
+    }
+}
