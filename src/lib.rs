@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod providers;
 pub mod proxy;
 pub mod read_side;
+pub mod reference;
 pub mod reload;
 pub mod request_id;
 pub mod routes;

@@ -7,7 +7,7 @@ use crate::error::{Failure, FailureReply};
 use crate::inference::{KeyRoom, ListedModel, ModelList};
 use crate::openapi::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::openapi::{Group, Reply, Route, get, mount, post};
-use crate::{health, inference, management, metrics, openapi, proxy};
+use crate::{health, inference, management, metrics, openapi, proxy, reference};
 
 /// Inference, for virtual keys.
 pub fn inference(config: &mut web::ServiceConfig) {
@@ -30,7 +30,8 @@ pub fn all() -> Vec<Group> {
 }
 
 /// Routes that need no key. A test compares this list with what answers without one.
-pub const PUBLIC: &[&str] = &["/healthz", "/readyz", "/metrics", "/openapi.json"];
+pub const PUBLIC: &[&str] =
+    &["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/errors", "/docs/style.css"];
 
 fn inference_group() -> Group {
     Group {
@@ -101,6 +102,21 @@ fn server_group() -> Group {
                 "Show openapi document",
                 "This document.",
                 Reply::ok::<serde_json::Value>("OpenAPI 3.1."),
+            ),
+            get("/docs", reference::operations).described(
+                "Show reference",
+                "This document as a page, without any script.",
+                Reply::text("text/html", "The page."),
+            ),
+            get("/docs/errors", reference::errors).described(
+                "Show errors",
+                "Every code of an error and what to do; a problem's `type` leads here.",
+                Reply::text("text/html", "The page."),
+            ),
+            get("/docs/style.css", reference::style).described(
+                "Show style",
+                "How those pages look.",
+                Reply::text("text/css", "The style sheet."),
             ),
         ],
     }

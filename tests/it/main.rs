@@ -25,6 +25,7 @@ mod harness;
 mod holds;
 mod metrics;
 mod openapi;
+mod reference;
 mod reload;
 mod restart;
 mod revocation;
