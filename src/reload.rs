@@ -61,9 +61,9 @@ pub enum NotReloaded {
     /// A price or a provider cannot be used.
     #[error(transparent)]
     Terms(#[from] UnusableTerms),
-    /// The process is ending.
-    #[error("the process is ending")]
-    Ending,
+    /// Something broke on the way; the log says what.
+    #[error("reading it was interrupted")]
+    Interrupted,
 }
 
 impl NotReloaded {
@@ -114,7 +114,7 @@ impl Reloader {
 pub async fn reload(app: &Arc<App>) -> Result<Reloaded, NotReloaded> {
     let running = Arc::clone(app);
     let done = tokio::task::spawn_blocking(move || running.reloader.run(&running)).await;
-    let done = done.unwrap_or(Err(NotReloaded::Ending));
+    let done = done.unwrap_or(Err(NotReloaded::Interrupted));
     match &done {
         Ok(Reloaded { providers, prices, calls, needs_restart, notices: _ }) => info!(
             providers = %providers, prices = %prices, calls = ?calls, needs_restart = ?needs_restart,

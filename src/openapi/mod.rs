@@ -21,8 +21,8 @@ mod shapes;
 
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
 use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 use tracing::error;
 use utoipa::openapi::OpenApi;
 
@@ -30,6 +30,7 @@ pub use self::document::document_of;
 pub use self::example::curl;
 pub use self::mount::mount;
 pub use self::route::{Group, Method, Power, Reply, Route, delete, get, patch, post, put};
+use crate::error::{Failure, FailureReply};
 
 /// The document of this program.
 pub static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| document_of(&crate::routes::all()));
@@ -43,9 +44,10 @@ static JSON: LazyLock<Option<Bytes>> = LazyLock::new(|| match DOCUMENT.to_json()
 });
 
 /// `GET /openapi.json`
-pub async fn json() -> HttpResponse {
-    match &*JSON {
-        Some(json) => HttpResponse::Ok().content_type("application/json").body(json.clone()),
-        None => HttpResponse::InternalServerError().finish(),
-    }
+///
+/// # Errors
+/// Where the document cannot be written, which a test rules out.
+pub async fn json(request: HttpRequest) -> Result<HttpResponse, FailureReply> {
+    let json = JSON.clone().ok_or_else(|| FailureReply::to(&request, Failure::internal()))?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(json))
 }

@@ -8,6 +8,7 @@ mod follow;
 mod init;
 mod local;
 mod output;
+mod reload;
 mod spend;
 mod terminal;
 

@@ -48,6 +48,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("completions", "cli::local::a_shell_learns_every_command"),
     ("doctor", "cli::doctor"),
     ("init", "cli::init"),
+    ("reload", "cli::reload"),
     ("secrets status", "rotation"),
     ("secrets rotate-master-key", "rotation"),
     ("secrets master-key-leaked", "rotation"),
