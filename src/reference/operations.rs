@@ -13,7 +13,7 @@ use crate::openapi::DOCUMENT;
 const PREPARE: &str = "\
 export NEMO=http://127.0.0.1:4141
 (umask 077; printf 'Authorization: Bearer %s\\n' \"$(cat nemo-data/secrets/master-key)\" > manager)
-export ORG=…  KEY=key_…  MODEL=gpt-4o-mini
+export ORG=…  KEY=key_…  CALL=…  MASTER_KEY_ID=…  MODEL=gpt-4o-mini
 read -rs NEMO_API_KEY && export NEMO_API_KEY    # paste a virtual key";
 
 /// A route as it is shown.
@@ -28,7 +28,7 @@ pub(super) fn page() -> Markup {
     let shown = shown(document);
     let navigation = html! {
         @for tag in document.tags.iter().flatten() {
-            p { a href={ "#" (tag.name) } { (tag.name) } }
+            p { a href={ "#" (place(&tag.name)) } { (tag.name) } }
             ul {
                 @for route in of_group(&shown, &tag.name) {
                     li { a href={ "#" (id(route.operation)) } { (title(route.operation)) } }
@@ -45,7 +45,7 @@ pub(super) fn page() -> Markup {
              command line but in a shell's variable or in a file that only you can read:" }
         pre { code { (PREPARE) } }
         @for tag in document.tags.iter().flatten() {
-            section id=(tag.name) {
+            section id=(place(&tag.name)) {
                 h2 { (tag.name) }
                 (markdown(tag.description.as_deref().unwrap_or_default()))
                 @for route in of_group(&shown, &tag.name) { (article(document, route)) }
@@ -79,6 +79,11 @@ fn methods<'a>(path: &'a str, item: &'a PathItem) -> impl Iterator<Item = Shown<
 
 fn of_group<'a>(shown: &'a [Shown<'a>], name: &'a str) -> impl Iterator<Item = &'a Shown<'a>> {
     shown.iter().filter(move |route| route.operation.tags.iter().flatten().any(|tag| tag == name))
+}
+
+/// A group's place on the page: ids have no blanks.
+fn place(name: &str) -> String {
+    name.to_lowercase().replace(' ', "-")
 }
 
 fn id(operation: &Operation) -> &str {

@@ -22,6 +22,7 @@ async fn every_route_and_every_shape_has_its_place_on_the_page() {
     let places: Vec<&str> = behind(&html, " id=\"");
     let unique: BTreeSet<&str> = places.iter().copied().collect();
     assert_eq!(unique.len(), places.len(), "a place is there twice");
+    assert!(places.iter().all(|place| !place.contains(' ')), "{places:?}");
     for item in DOCUMENT["paths"].as_object().unwrap().values() {
         for operation in item.as_object().unwrap().values() {
             assert!(unique.contains(operation["operationId"].as_str().unwrap()), "{}", operation["summary"]);
