@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nemo_events::{EventRecord, Position};
 use nemo_read_model::{Head, Opened, Origin, ReadModel, ReadModelError, Recreated};
-use nemo_store::EventStore;
+use nemo_store::{Direction, EventStore};
 use tracing::{error, info, warn};
 
 use super::progress::State;
@@ -105,10 +105,10 @@ async fn open_file(shared: &Arc<Shared>, anew: bool) -> Result<ReadModel, String
     Ok(model)
 }
 
-/// Whether the last event that the read model reflects is in the ledger, at the same place.
-async fn is_in(store: &dyn EventStore, head: Option<Head>) -> Result<bool, nemo_store::ReadError> {
+/// Whether the last event that the read model reflects is in the ledger, at the same place. It is asked for by
+/// stream and revision: another store need not know the position.
+async fn is_in(store: &dyn EventStore, head: Option<&Head>) -> Result<bool, nemo_store::ReadError> {
     let Some(head) = head else { return Ok(true) };
-    let before = head.position.0.checked_sub(1).map(Position);
-    let found = store.read_all(before, 1).await?;
+    let found = store.read_stream(&head.stream, head.revision, Direction::Forwards, 1).await?;
     Ok(found.first().is_some_and(|record| record.position == head.position && record.event.hash == head.hash))
 }

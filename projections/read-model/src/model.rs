@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nemo_events::{Digest, EventRecord, Position, Timestamp};
+use nemo_events::{Digest, EventRecord, Position, Revision, StreamName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::apply::{self, Caches};
@@ -17,14 +17,18 @@ const WAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
 const BATCHES_PER_LOOK: u32 = 64;
 
 /// The last event that a read model reflects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Its position.
     pub position: Position,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// Its hash. Where the ledger has another event at this position, the read model is another ledger's.
+    /// Its hash. Where the ledger has another event in its place, the read model is another ledger's.
     pub hash: Digest,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its number in the stream.
+    pub revision: Revision,
 }
 
 /// Where an opened read model comes from. All but `Existing` start from nothing.
@@ -107,13 +111,13 @@ impl ReadModel {
     /// Position of the last event that was applied.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.head.map(|head| head.position)
+        self.head.as_ref().map(|head| head.position)
     }
 
     /// The last event that was applied.
     #[must_use]
-    pub const fn head(&self) -> Option<Head> {
-        self.head
+    pub const fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
     }
 
     /// Where the file is.
@@ -146,7 +150,7 @@ impl ReadModel {
             }
         };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let head = apply::batch(&transaction, &mut caches, self.head, records)?;
+        let head = apply::batch(&transaction, &mut caches, self.head.clone(), records)?;
         transaction.commit()?;
         self.head = head;
         self.caches = Some(caches);
@@ -214,12 +218,14 @@ impl ReadModel {
 }
 
 pub(crate) fn read_head(connection: &Connection) -> Result<Option<Head>, ReadModelError> {
-    let mut query = connection.prepare_cached("SELECT position, recorded_at, hash FROM meta")?;
+    let mut query =
+        connection.prepare_cached("SELECT position, recorded_at, hash, stream, revision FROM meta")?;
     let head = query.query_row([], |row| {
         let mut columns = Columns::of(row);
         let mut head = || {
             let (position, recorded_at) = (columns.position()?, columns.time()?);
-            Ok(Head { position, recorded_at, hash: columns.digest()? })
+            let (hash, stream, revision) = (columns.digest()?, columns.parsed()?, columns.revision()?);
+            Ok(Head { position, recorded_at, hash, stream, revision })
         };
         Ok(head())
     });

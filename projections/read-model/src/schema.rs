@@ -37,7 +37,8 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "meta",
         columns: "id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL,
-            recorded_at INTEGER NOT NULL, hash BLOB NOT NULL, open_quarter INTEGER NOT NULL",
+            recorded_at INTEGER NOT NULL, hash BLOB NOT NULL, open_quarter INTEGER NOT NULL,
+            stream TEXT NOT NULL, revision INTEGER NOT NULL",
         options: PLAIN,
         indexes: &[],
         order: "id",

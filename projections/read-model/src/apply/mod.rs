@@ -78,16 +78,22 @@ pub(crate) fn batch(
     };
     let mut applied = false;
     for EventRecord { position, event } in records {
-        if head.is_some_and(|head| *position <= head.position) {
+        if head.as_ref().is_some_and(|head| *position <= head.position) {
             continue;
         }
         batch.apply(*position, event).map_err(|fault| at_event(fault, *position, event))?;
-        head = Some(Head { position: *position, recorded_at: event.recorded_at, hash: event.hash });
+        head = Some(Head {
+            position: *position,
+            recorded_at: event.recorded_at,
+            hash: event.hash,
+            stream: event.stream.clone(),
+            revision: event.revision,
+        });
         applied = true;
     }
-    if let Some(head) = head.filter(|_| applied) {
+    if let Some(head) = head.as_ref().filter(|_| applied) {
         let open_quarter = batch.flush()?;
-        write_head(db, &head, open_quarter)?;
+        write_head(db, head, open_quarter)?;
     }
     Ok(head)
 }
@@ -102,12 +108,24 @@ fn at_event(fault: Fault, position: Position, event: &Sealed) -> ReadModelError 
 }
 
 fn write_head(db: &Connection, head: &Head, open_quarter: i64) -> Result<(), ReadModelError> {
-    let position = i64::try_from(head.position.0)
-        .map_err(|_| ReadModelError::Damaged("a position is beyond what the database holds"))?;
+    let number = |number| {
+        i64::try_from(number)
+            .map_err(|_| ReadModelError::Damaged("a position is beyond what the database holds"))
+    };
+    let (position, revision) = (number(head.position.0)?, number(head.revision.0)?);
+    let Head { recorded_at, hash, stream, .. } = head;
     db.prepare_cached(
-        "INSERT OR REPLACE INTO meta (id, position, recorded_at, hash, open_quarter) VALUES (1, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO meta (id, position, recorded_at, hash, open_quarter, stream, revision)
+         VALUES (1, ?, ?, ?, ?, ?, ?)",
     )?
-    .execute(params![position, head.recorded_at.as_micros(), head.hash.as_bytes(), open_quarter])?;
+    .execute(params![
+        position,
+        recorded_at.as_micros(),
+        hash.as_bytes(),
+        open_quarter,
+        stream.to_string(),
+        revision
+    ])?;
     Ok(())
 }
 
