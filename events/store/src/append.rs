@@ -42,6 +42,15 @@ pub(crate) fn check(expected: Expected, events: &[Sealed]) -> Result<(), AppendE
     Ok(())
 }
 
+/// How many bytes an event counts in an append: its own, and what a store may add to them.
+#[must_use]
+pub fn append_bytes(event: &Sealed) -> usize {
+    /// Both hashes as text, version, time, and the names of these.
+    const ENVELOPE: usize = 256;
+    // EventStoreDB counts two bytes for each character of the type.
+    event.data.len() + event.metadata.len() + 2 * event.event_type.len() + ENVELOPE
+}
+
 /// The answer to events that continue the stream by number, but not its last event's hash or time.
 pub(crate) const NOT_CHAINED: AppendError =
     AppendError::Invalid("the first event is not chained to the stream's last");

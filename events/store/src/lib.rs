@@ -12,6 +12,7 @@ mod follow;
 pub mod memory;
 mod subscription;
 
+pub use append::append_bytes;
 pub use embedded::EmbeddedStore;
 pub use memory::MemoryStore;
 pub use subscription::Subscription;
@@ -118,6 +119,11 @@ pub trait EventStore: Send + Sync + 'static {
             last = Ok(self.append(append::expected(&events)?, events).await?);
         }
         last
+    }
+
+    /// The most bytes that one append takes, by [`append_bytes`]; more are `Invalid`.
+    fn max_append_bytes(&self) -> usize {
+        usize::MAX
     }
 
     /// Reads up to `limit` (and [`MAX_PAGE`]) events of a stream, starting with `from` (inclusive).

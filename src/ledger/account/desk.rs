@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use nemo_events::{EventRecord, Position, Revision, Sealed, StreamHead, StreamName, Timestamp};
 use nemo_projections::At;
+use nemo_store::append_bytes;
 use tracing::error;
 
 use super::scribe::Scribe;
@@ -13,7 +14,8 @@ use crate::ledger::command::{Context, ExecuteError, Job, Reached};
 use crate::ledger::counted::Counted;
 use crate::ledger::fold::Fold;
 
-/// Events of one append at most, and their bytes: bounds the size of a batch, not of a decision.
+/// Events of one append at most, and their bytes, if the store takes so many: bounds the size of a batch, not of
+/// a decision.
 const BATCH_EVENTS: usize = 512;
 const BATCH_BYTES: usize = 512 * 1024;
 /// Commands that may wait for one stream. Ends of calls are not counted: each has a call to itself.
@@ -194,6 +196,7 @@ impl<F: Fold> Desk<F> {
             self.head = next.head();
             sealed.push(next);
         }
+        scribe.check_size(&sealed)?;
         Ok((sealed, counted))
     }
 
@@ -215,13 +218,14 @@ impl<F: Fold> Desk<F> {
         follow_ups
     }
 
-    pub(super) fn next_step(&mut self) -> Step {
+    /// `takes_bytes`: the most that the store takes in one append.
+    pub(super) fn next_step(&mut self, takes_bytes: usize) -> Step {
         if self.waiting() == 0 {
             self.pumping = false;
             return Step::Done;
         }
         if self.footing == Footing::Firm {
-            let batch = self.next_batch();
+            let batch = self.next_batch(takes_bytes.min(BATCH_BYTES));
             if !batch.is_empty() {
                 return Step::Append(batch);
             }
@@ -230,13 +234,12 @@ impl<F: Fold> Desk<F> {
         Step::Rebuild
     }
 
-    fn next_batch(&mut self) -> Vec<Sealed> {
+    fn next_batch(&mut self, most_bytes: usize) -> Vec<Sealed> {
         let mut batch = Vec::new();
         let mut bytes = 0_usize;
         for decided in &mut self.decided {
-            let more = decided.unsent.iter().map(|e| e.data.len().saturating_add(e.metadata.len())).sum();
-            bytes = bytes.saturating_add(more);
-            let full = batch.len().saturating_add(decided.unsent.len()) > BATCH_EVENTS || bytes > BATCH_BYTES;
+            bytes = bytes.saturating_add(decided.unsent.iter().map(append_bytes).sum());
+            let full = batch.len().saturating_add(decided.unsent.len()) > BATCH_EVENTS || bytes > most_bytes;
             if full && !batch.is_empty() {
                 break;
             }

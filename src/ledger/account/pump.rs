@@ -52,7 +52,7 @@ impl<F: Fold> Account<F> {
         let _guard = Pumping(&self);
         let mut backoff = Backoff::new(self.core.pace);
         loop {
-            let step = self.desk().next_step();
+            let step = self.desk().next_step(self.core.store.max_append_bytes());
             match step {
                 Step::Done => return,
                 Step::Rebuild => self.rebuild(&mut backoff).await,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use nemo_events::{Digest, EventId, Metadata, Sealed, StreamHead, StreamName, Timestamp};
+use nemo_store::{MAX_APPEND, append_bytes};
 use uuid::Uuid;
 
 use crate::ledger::Core;
@@ -67,6 +68,18 @@ impl Scribe<'_> {
             hash: Digest::ZERO,
         };
         Ok(sealed.with_hash())
+    }
+
+    /// One decision is one append: it happens as a whole or not at all.
+    pub(super) fn check_size(self, decision: &[Sealed]) -> Result<(), ExecuteError> {
+        let bytes: usize = decision.iter().map(append_bytes).sum();
+        if decision.len() > MAX_APPEND || bytes > self.core.store.max_append_bytes() {
+            return Err(ExecuteError::Unavailable(format!(
+                "a decision of {} events and {bytes} bytes is more than the store takes at once",
+                decision.len()
+            )));
+        }
+        Ok(())
     }
 
     pub(super) fn damaged(self, error: &dyn std::fmt::Display) -> ExecuteError {

@@ -23,6 +23,7 @@ mod model;
 mod probe;
 mod refusals;
 mod revoke;
+mod sizes;
 mod support;
 mod unavailable;
 mod unknown;

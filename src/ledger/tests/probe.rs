@@ -51,6 +51,8 @@ struct Script {
     commit_late_before: Option<usize>,
     operations: usize,
     sent: Vec<Vec<Sealed>>,
+    /// The most bytes in one append; any number if none is said.
+    takes_bytes: Option<usize>,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -106,6 +108,10 @@ impl Probe {
         script.always_away = false;
         script.outcomes.clear();
         script.readings.clear();
+    }
+
+    pub(super) fn takes_bytes(&self, bytes: usize) {
+        self.script.lock().unwrap().takes_bytes = Some(bytes);
     }
 
     pub(super) fn pause_appends(&self) {
@@ -204,6 +210,10 @@ impl EventStore for Probe {
             Outcome::Invalid => Err(AppendError::Invalid("told so by a test")),
             Outcome::Panics => panic!("told so by a test"),
         }
+    }
+
+    fn max_append_bytes(&self) -> usize {
+        self.script.lock().unwrap().takes_bytes.unwrap_or(usize::MAX)
     }
 
     async fn read_stream(
