@@ -51,6 +51,9 @@ pub fn append_bytes(event: &Sealed) -> usize {
     event.data.len() + event.metadata.len() + 2 * event.event_type.len() + ENVELOPE
 }
 
+/// The answer to events that are more than [`crate::EventStore::max_append_bytes`].
+pub(crate) const TOO_MANY_BYTES: AppendError = AppendError::Invalid("too many bytes in one append");
+
 /// The answer to events that continue the stream by number, but not its last event's hash or time.
 pub(crate) const NOT_CHAINED: AppendError =
     AppendError::Invalid("the first event is not chained to the stream's last");

@@ -8,12 +8,14 @@ mod append;
 pub mod contract;
 pub mod copy;
 pub mod embedded;
+pub mod eventstoredb;
 mod follow;
 pub mod memory;
 mod subscription;
 
 pub use append::append_bytes;
 pub use embedded::EmbeddedStore;
+pub use eventstoredb::EventStoreDb;
 pub use memory::MemoryStore;
 pub use subscription::Subscription;
 
