@@ -30,13 +30,14 @@ use crate::contract::Script;
 
 const REAL: &str = "NEMO_TEST_EVENTSTORE";
 
+static SAID: Once = Once::new();
+
 crate::contract_tests!(async || {
-    static SAID: Once = Once::new();
     let real = std::env::var(REAL).ok();
+    // Once for all promises, past the test runner, which would keep it to itself.
     SAID.call_once(|| {
         let what =
             if real.is_some() { "the real server that NEMO_TEST_EVENTSTORE names" } else { "the simulator" };
-        // Past the test runner, which would keep it to itself.
         let _ = writeln!(std::io::stderr(), "the contract of EventStoreDB is tested on {what}");
     });
     let (store, server) = match real {
