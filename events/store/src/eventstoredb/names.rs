@@ -78,7 +78,7 @@ mod tests {
                 let on_server = names.on_server(stream);
                 assert_eq!(names.of_ledger(&on_server).as_ref(), Some(stream));
                 let passes = |start: &str| on_server.starts_with(&format!("{prefix}{start}"));
-                assert_eq!(BEGINNINGS.into_iter().filter(|start| passes(*start)).count(), 1, "{on_server}");
+                assert_eq!(BEGINNINGS.into_iter().filter(|start| passes(start)).count(), 1, "{on_server}");
             }
         }
     }
