@@ -1,7 +1,7 @@
 //! What every handler may use: the one place where the parts are put together.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 
@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::read_side::ReadSide;
 use crate::reload::Reloader;
+use crate::store::Place;
 use crate::terms::Terms;
 
 /// The running gateway.
@@ -20,6 +21,8 @@ pub struct App {
     pub config: Config,
     /// Peppers and master keys.
     pub secrets: SecretsInForce,
+    /// Where the ledger is kept.
+    pub place: Place,
     /// The ledger.
     pub ledger: Arc<Ledger>,
     /// The read model.
@@ -49,21 +52,62 @@ impl App {
     }
 }
 
-/// Where the gateway is in its life.
-#[derive(Debug, Default)]
+/// Where the gateway is in its life: starting, then serving, then stopping.
+///
+/// While it is starting nothing of the ledger was compared with the secrets at hand, so nobody is believed
+/// and nothing is written.
+#[derive(Debug)]
 pub struct Lifecycle {
+    serving: AtomicBool,
     stopping: AtomicBool,
+    /// What a start waits for.
+    awaited: RwLock<Arc<str>>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        let awaited = RwLock::new("this node has not reached its ledger since it was started".into());
+        Self { serving: AtomicBool::new(false), stopping: AtomicBool::new(false), awaited }
+    }
 }
 
 impl Lifecycle {
+    /// The start waits for this.
+    pub fn wait_for(&self, what: &str) {
+        *self.awaited.write().unwrap_or_else(PoisonError::into_inner) = what.into();
+    }
+
+    /// The node has started: calls are taken from here on.
+    pub fn serve(&self) {
+        self.serving.store(true, Ordering::SeqCst);
+    }
+
     /// New calls are refused from here on.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
-    /// Whether new calls are refused.
+    /// Whether the start was completed, whatever came then.
     #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+    pub fn has_started(&self) -> bool {
+        self.serving.load(Ordering::SeqCst)
+    }
+
+    /// Why a start is not complete; `None` once it is.
+    #[must_use]
+    pub fn why_not_started(&self) -> Option<Arc<str>> {
+        if self.has_started() {
+            return None;
+        }
+        Some(Arc::clone(&self.awaited.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Why new calls are refused; `None` where they are taken.
+    #[must_use]
+    pub fn why_no_calls(&self) -> Option<Arc<str>> {
+        if self.stopping.load(Ordering::SeqCst) {
+            return Some("this node is stopping".into());
+        }
+        self.why_not_started()
     }
 }

@@ -21,12 +21,11 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok", reason: None })
 }
 
-/// `GET /readyz`: new calls are taken. 503 while the node stops or its store does not answer.
+/// `GET /readyz`: new calls are taken. 503 while the node starts or stops, or its store does not answer.
 pub async fn ready(app: web::Data<App>) -> HttpResponse {
-    let reason = if app.lifecycle.is_stopping() {
-        Some("stopping".to_owned())
-    } else {
-        app.ledger.unready_reason().await
+    let reason = match app.lifecycle.why_no_calls() {
+        Some(why) => Some(why.to_string()),
+        None => app.ledger.unready_reason().await,
     };
     match reason {
         None => HttpResponse::Ok().json(Health { status: "ready", reason: None }),

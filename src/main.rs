@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use nemo::cli::{self, Cli, Command, LedgerCommand, ServeArgs, SimulateProviderArgs};
 use nemo::config::{Config, ConfigError, Environment};
 use nemo::traces::Traces;
-use nemo::{doctor, init, providers, server, telemetry, verify};
+use nemo::{doctor, init, ledger_copy, providers, server, telemetry, verify};
 
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
@@ -34,7 +34,8 @@ async fn run(command: Command) -> ExitCode {
         Command::Doctor(args) => cli::finish(doctor::run(args).await.map_err(anyhow::Error::from)),
         Command::Remote(command) => cli::run(command).await,
         Command::Ledger(args) => match args.command {
-            LedgerCommand::Verify(args) => cli::finish(verify::run(&args.data_dir).await),
+            LedgerCommand::Verify(args) => cli::finish(verify::run(&args).await),
+            LedgerCommand::Copy(args) => cli::finish(ledger_copy::run(&args).await),
         },
         Command::SimulateProvider(args) => cli::finish(simulate(args).await),
         Command::Completions(args) => cli::finish(cli::completions::run(&args).map_err(anyhow::Error::from)),
@@ -55,6 +56,9 @@ fn load(args: &ServeArgs) -> Result<Config, ConfigError> {
     let mut environment = Environment::of_process();
     if let Some(listen) = args.listen {
         environment = environment.with_flag("--listen", "server", "listen", listen.to_string());
+    }
+    if let Some(url) = &args.store {
+        environment = environment.with_flag("--store", "store", "url", url.clone());
     }
     let mut config = Config::load(args.config.as_deref(), &environment)?;
     if let Some(data_dir) = &args.data_dir {

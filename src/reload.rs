@@ -200,12 +200,14 @@ fn prices(old: &[PriceEntry], new: &[PriceEntry]) -> Changes {
 /// What differs from the start and is only looked at there. Every section of the configuration is named here
 /// or in [`Terms`].
 fn needs_restart(started_with: &Config, config: &Config) -> Vec<String> {
-    let Config { server, calls: _, telemetry, providers: _, prices: _, notices: _ } = config;
+    let Config { server, store, calls: _, telemetry, providers: _, prices: _, notices: _ } = config;
     let named = |section: &str, keys: Vec<&'static str>| -> Vec<String> {
         keys.into_iter().map(|key| format!("{section}.{key}")).collect()
     };
+    let moved = if started_with.store == *store { Vec::new() } else { vec!["store".to_owned()] };
     [
         named("server", started_with.server.differing(server)),
+        moved,
         named("telemetry", started_with.telemetry.differing(telemetry)),
     ]
     .concat()

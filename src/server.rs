@@ -9,7 +9,6 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as Web, HttpServer, web};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use nemo_store::EventStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
@@ -24,12 +23,16 @@ use crate::metrics::Metrics;
 use crate::metrics::store::StoreMetrics;
 use crate::read_side::ReadSide;
 use crate::reload::{LoadConfig, Reloader};
+use crate::store::{self, Kind, Opened};
 use crate::terms::Terms;
 use crate::tls::Tls;
-use crate::{metrics, reload, request_id, routes, secrets_match, secrets_watch, supervisor, welcome};
+use crate::{metrics, reload, request_id, routes, secrets_watch, start, supervisor, welcome};
 
 /// After the drain, how long cut calls have to write their ends.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
+
+/// What is written down last may take so long; then the node stops without it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs the gateway until it is told to stop. `load` reads the configuration again.
 ///
@@ -38,59 +41,97 @@ const SETTLE_GRACE: Duration = Duration::from_secs(10);
 pub async fn serve(config: Config, load: LoadConfig) -> anyhow::Result<()> {
     let tls = Tls::open(&config.server)?;
     let store_metrics = StoreMetrics::default();
-    let store = open_store(&config, store_metrics.clone()).await?;
-    let events = store.head().await.context("cannot read the ledger")?;
-    let (secrets, first_start) = open_secrets(&config, events.is_none())?;
-    let ledger = Ledger::open(LedgerOptions {
-        store: Arc::clone(&store),
-        clock: Arc::new(SystemClock),
-        node: config.server.node.clone(),
-        accounts_max_bytes: config.server.accounts_max_bytes,
-    })
-    .await
-    .context("cannot open the ledger")?;
-    let new_secrets = secrets_match::compare(&ledger.known_secrets(), &secrets.fingerprints())?;
-    ledger.node_started(new_secrets).await.context("cannot write to the ledger")?;
-    let terms = Terms::of(&config, None)?;
-    let metrics = Metrics::new(&store_metrics, ledger.metrics());
-    let read_side = ReadSide::start(&config.server.data_dir, &ledger);
-    let app = Arc::new(App {
-        reloader: Reloader::new(load, config.clone()),
-        terms: ArcSwap::from_pointee(terms),
-        secrets: SecretsInForce::new(secrets),
-        ledger,
-        read_side,
-        misses: ColdMisses::default(),
-        lifecycle: Lifecycle::default(),
-        metrics,
-        config,
-    });
+    let store = store::open(&config, store_metrics.clone()).await?;
+    // Until here a signal just ends the process: checking a large ledger may take minutes.
+    let mut told = ToldToStop::listen()?;
+    let (secrets, first_start) = open_secrets(&config, &store).await?;
+    let app = put_together(config, load, &store, &store_metrics, secrets)?;
     let reloads = reload::on_hangup(&app)?;
-    let listening = listen(&app, tls.as_ref())?;
+    match store.place.kind {
+        Kind::Embedded => {
+            let before = store.events.head().await.context("cannot read the ledger")?;
+            start::now(&app).await?;
+            let listening = listen_for_good(&app, tls)?;
+            welcome::print(&app, &listening.addresses, first_start.as_ref(), before);
+            serve_until_told(&app, &mut told).await?;
+            reloads.abort();
+            stop(app, listening.handles, store, told).await
+        }
+        Kind::EventStoreDb => {
+            let listening = listen_for_good(&app, tls)?;
+            welcome::print_waiting(&app, &listening.addresses);
+            let started = tokio::select! {
+                biased;
+                () = told.wait() => Ok(()),
+                started = start::once_reachable(Arc::clone(&app)) => started,
+            };
+            if started.is_ok() && app.lifecycle.has_started() {
+                serve_until_told(&app, &mut told).await?;
+            }
+            supervisor::stopping();
+            reloads.abort();
+            stop(app, listening.handles, store, told).await.and(started)
+        }
+    }
+}
+
+/// Listens, follows renewed certificates, and tells the supervisor. A node whose server is away is up as
+/// well: ending it would not bring the server back.
+fn listen_for_good(app: &Arc<App>, tls: Option<Tls>) -> anyhow::Result<Listening> {
+    let listening = listen(app, tls.as_ref())?;
     if let Some(tls) = tls {
         tokio::spawn(tls.follow_files());
     }
-    welcome::print(&app, &listening.addresses, first_start.as_ref(), events);
-    let mut told = ToldToStop::listen()?;
-    let watch = secrets_watch::start(&app)?;
     supervisor::ready();
+    Ok(listening)
+}
+
+/// The node has started: it follows its secrets, and serves.
+async fn serve_until_told(app: &Arc<App>, told: &mut ToldToStop) -> anyhow::Result<()> {
+    let watch = secrets_watch::start(app)?;
     told.wait().await;
     supervisor::stopping();
     watch.abort();
-    reloads.abort();
-    stop(app, listening.handles, store, told).await
+    Ok(())
 }
 
-async fn open_store(config: &Config, metrics: StoreMetrics) -> anyhow::Result<Arc<dyn EventStore>> {
-    let dir = config.server.data_dir.clone();
-    let store = tokio::task::spawn_blocking(move || crate::store::open(&dir, &metrics)).await??;
-    Ok(store)
+fn put_together(
+    config: Config,
+    load: LoadConfig,
+    store: &Opened,
+    store_metrics: &StoreMetrics,
+    secrets: Secrets,
+) -> anyhow::Result<Arc<App>> {
+    let ledger = Ledger::unread(LedgerOptions {
+        store: Arc::clone(&store.events),
+        clock: Arc::new(SystemClock),
+        node: config.server.node.clone(),
+        accounts_max_bytes: config.server.accounts_max_bytes,
+    });
+    let terms = Terms::of(&config, None)?;
+    Ok(Arc::new(App {
+        reloader: Reloader::new(load, config.clone()),
+        terms: ArcSwap::from_pointee(terms),
+        secrets: SecretsInForce::new(secrets),
+        place: store.place.clone(),
+        metrics: Metrics::new(store_metrics, ledger.metrics()),
+        ledger,
+        read_side: ReadSide::new(&config.server.data_dir),
+        misses: ColdMisses::default(),
+        lifecycle: Lifecycle::default(),
+        config,
+    }))
 }
 
-/// Secrets are made only for a ledger that is new: another one was written with secrets of its own.
-fn open_secrets(config: &Config, ledger_is_new: bool) -> anyhow::Result<(Secrets, Option<FirstStart>)> {
+/// Secrets are made only for a ledger that is new and this node's own: another one was written with secrets
+/// of its own, and those of a server are shared by its nodes.
+async fn open_secrets(config: &Config, store: &Opened) -> anyhow::Result<(Secrets, Option<FirstStart>)> {
     let dir = config.server.secrets_dir();
-    if ledger_is_new {
+    if store.place.kind == Kind::EventStoreDb {
+        return Ok((start::shared_secrets(Secrets::open(&dir))?, None));
+    }
+    let head = store.events.head().await.context("cannot read the ledger")?;
+    if head.is_none() {
         return Ok(Secrets::open_or_create(&dir)?);
     }
     Ok((Secrets::open(&dir)?, None))
@@ -191,11 +232,12 @@ impl ToldToStop {
 }
 
 /// New calls are refused, running ones drain, then are cut and settled; nothing stays open. Being told a
-/// second time ends the drain.
+/// second time ends the drain. Where the store is away every wait has an end, and what is left for the next
+/// start is told.
 async fn stop(
     app: Arc<App>,
     handles: Vec<ServerHandle>,
-    store: Arc<dyn EventStore>,
+    store: Opened,
     mut told: ToldToStop,
 ) -> anyhow::Result<()> {
     info!(calls = app.ledger.running.count(), "stopping: new calls are refused, running ones drain");
@@ -214,15 +256,24 @@ async fn stop(
     for handle in handles {
         handle.stop(true).await;
     }
+    if app.lifecycle.has_started() && tokio::time::timeout(LAST_WORDS, last_words(&app)).await.is_err() {
+        warn!("counts of refusals, and that the node stopped, could not be written to the ledger");
+    }
+    app.read_side.stop().await;
+    if tokio::time::timeout(SETTLE_GRACE, app.ledger.drain()).await.is_err() {
+        let calls = app.ledger.unwritten_ends();
+        warn!(calls, "ends of calls could not be written; the next start ends them, at their whole holds");
+    }
+    if tokio::time::timeout(SETTLE_GRACE, store.events.close()).await.is_err() {
+        warn!("the store did not close in time");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+async fn last_words(app: &App) {
     app.ledger.write_refusals().await;
     if let Err(error) = app.ledger.node_stopped().await {
         warn!(%error, "the stop could not be written to the ledger");
     }
-    app.read_side.stop().await;
-    if tokio::time::timeout(SETTLE_GRACE, app.ledger.drain()).await.is_err() {
-        warn!("some work did not end in time; its calls are ended at the next start");
-    }
-    store.close().await;
-    info!("stopped");
-    Ok(())
 }

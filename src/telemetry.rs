@@ -61,8 +61,13 @@ fn filter<S>(directives: &str) -> Result<impl Filter<S> + use<S>, ParseError> {
     Ok(asked.and(filter_fn(may_speak).with_max_level_hint(LevelFilter::TRACE)))
 }
 
-/// What the HTTP libraries say below `info` may hold headers, so no filter lets it through.
+/// What the HTTP libraries say below `info` may hold headers, so no filter lets it through. Neither does any
+/// filter let the event store's client through: it repeats whole replies at every attempt to connect, and
+/// what matters of that the store says itself.
 fn may_speak(metadata: &Metadata<'_>) -> bool {
+    if metadata.target().starts_with("kurrentdb") {
+        return false;
+    }
     let ours =
         metadata.target().strip_prefix(OURS).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
     ours || *metadata.level() <= Level::INFO
@@ -126,6 +131,15 @@ mod tests {
         let filter = filter(directives).unwrap();
         with_default(registry().with(layer.with_filter(filter)), speak);
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn the_event_stores_client_is_never_heard() {
+        let log = logged("trace", || {
+            tracing::error!(target: "kurrentdb::grpc", "a whole reply");
+            tracing::error!(target: "nemo_store::eventstoredb", "it is away");
+        });
+        assert!(!log.contains("a whole reply") && log.contains("it is away"), "{log}");
     }
 
     #[test]

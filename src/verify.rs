@@ -1,51 +1,126 @@
-//! `nemo ledger verify`: proves a stopped node's ledger and its read model (I6).
+//! `nemo ledger verify`: proves a ledger that nobody writes to, and its read model (I6).
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use nemo_events::{EventRecord, Position};
 use nemo_read_model::{Difference, ReadModel, compare};
-use nemo_store::embedded::{EmbeddedStore, Options};
-use nemo_store::{EventStore, MAX_PAGE};
+use nemo_store::copy::Chains;
+use nemo_store::embedded::DirLock;
+use nemo_store::{EventStore, MAX_PAGE, ReadError};
 
-use crate::cli::{CommandError, Exit};
+use crate::cli::progress::Progress;
+use crate::cli::{CommandError, Exit, VerifyArgs};
+use crate::config::StoreEntry;
+use crate::ledger_copy::first_answer;
 use crate::read_side::FILE;
+use crate::store;
 
 /// Checks every hash and every chain, builds the read model again from nothing, and compares it with the
-/// one on disk.
+/// one on disk, if there is one.
 ///
 /// # Errors
-/// A ledger that is in use or damaged, or a read model that differs, with exit code 5.
-pub async fn run(data_dir: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(data_dir.is_dir(), "there is no directory {}", data_dir.display());
-    let dir = data_dir.to_owned();
-    let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&dir, Options::default())).await?;
-    let store = store.map_err(|error| broken(format!("The ledger does not hold: {error}.")))?;
-    let events = store.head().await?.map_or(0, |head| head.0);
+/// A ledger that is in use or damaged, or a read model that differs, with exit code 5; a server that cannot
+/// be reached, with 6.
+pub async fn run(args: &VerifyArgs) -> anyhow::Result<()> {
+    let config = args.server.over_config(args.store.as_deref(), args.data_dir.as_deref())?;
+    let dir = &config.server.data_dir;
+    match &config.store {
+        StoreEntry::Embedded => in_directory(dir).await,
+        StoreEntry::Server(entry) => {
+            let opened = store::connect(entry)?;
+            first_answer(&opened).await?;
+            let result = on_server(&*opened.events, dir).await;
+            opened.events.close().await;
+            result
+        }
+    }
+}
+
+async fn in_directory(dir: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(dir.is_dir(), "there is no directory {}", dir.display());
+    let checking = Progress::begin("checking events");
+    let opened = store::open_embedded(dir.to_owned(), move |done| checking.at(done.done, done.total)).await;
+    let opened = opened.map_err(|error| broken(format!("The ledger does not hold: {error:#}.")))?;
+    let events = opened.events.head().await?.map_or(0, |head| head.0);
     eprintln!("{events} events: every hash, chain and position holds");
-    let scratch = data_dir.join(format!("verify-{}", std::process::id()));
+    let result = projections(&*opened.events, Some(&dir.join(FILE)), dir).await;
+    opened.events.close().await;
+    result
+}
+
+/// A server checks nothing of a ledger when it starts, so everything is read here.
+async fn on_server(events: &dyn EventStore, dir: &Path) -> anyhow::Result<()> {
+    let chains = chains(events).await?.same();
+    eprintln!("{} events in {} streams: every hash and chain holds", chains.events, chains.streams);
+    let model = dir.join(FILE);
+    if !model.exists() {
+        return projections(events, None, &std::env::temp_dir()).await;
+    }
+    match DirLock::acquire(dir) {
+        Ok(_lock) => projections(events, Some(&model), dir).await,
+        Err(error) => {
+            eprintln!("the read model on disk is not compared: {error}");
+            projections(events, None, &std::env::temp_dir()).await
+        }
+    }
+}
+
+async fn chains(events: &dyn EventStore) -> anyhow::Result<Chains> {
+    let (mut chains, mut after) = (Chains::new(), None);
+    let end = events.head().await?.map_or(0, |head| head.0);
+    let bar = Progress::begin("checking events");
+    loop {
+        let page = page(events, after).await?;
+        let Some(last) = page.last() else { return Ok(chains) };
+        after = Some(last.position);
+        for record in &page {
+            let place = || format!("{} {}", record.event.stream, record.event.revision);
+            let followed = chains.follow(&record.event);
+            followed.map_err(|error| broken(format!("The ledger does not hold at {}: {error}.", place())))?;
+        }
+        // Positions grow with the log: only the bar rests on that.
+        bar.at(last.position.0, end.max(last.position.0));
+    }
+}
+
+/// Rebuilds the read model, which proves that the log can be folded, and compares it with another.
+async fn projections(events: &dyn EventStore, on_disk: Option<&Path>, room: &Path) -> anyhow::Result<()> {
+    let scratch = room.join(format!("verify-{}", std::process::id()));
     std::fs::create_dir(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
-    let result = differences(&store, &data_dir.join(FILE), &scratch.join(FILE)).await;
+    let result = differences(events, on_disk, &scratch.join(FILE)).await;
     std::fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
-    store.close().await;
-    report(&result?)
+    match result? {
+        None => eprintln!("the read model was rebuilt from nothing; there is none to compare it with"),
+        Some(differences) => report(&differences)?,
+    }
+    Ok(())
 }
 
 fn broken(what: String) -> CommandError {
     CommandError::new(Exit::IntegrityBroken, what)
 }
 
-async fn differences(store: &EmbeddedStore, on_disk: &Path, fresh: &Path) -> anyhow::Result<Vec<Difference>> {
-    let existing = caught_up(store, on_disk).await?;
-    let rebuilt = caught_up(store, fresh).await?;
-    Ok(compare(&existing.reader()?, &rebuilt.reader()?)?.differences)
+async fn differences(
+    events: &dyn EventStore,
+    on_disk: Option<&Path>,
+    fresh: &Path,
+) -> anyhow::Result<Option<Vec<Difference>>> {
+    let rebuilt = caught_up(events, ReadModel::open(fresh)?.model).await?;
+    let Some(path) = on_disk else { return Ok(None) };
+    let existing = ReadModel::open(path)?.model;
+    if !crate::read_side::belongs_to(events, existing.head()).await? {
+        eprintln!("the read model on disk is of another ledger or store; the next start builds it anew");
+        return Ok(None);
+    }
+    let existing = caught_up(events, existing).await?;
+    Ok(Some(compare(&existing.reader()?, &rebuilt.reader()?)?.differences))
 }
 
-/// Opens a read model and brings it to the ledger's end.
-async fn caught_up(store: &EmbeddedStore, path: &Path) -> anyhow::Result<ReadModel> {
-    let mut model = ReadModel::open(path)?.model;
+/// Brings a read model to the ledger's end.
+async fn caught_up(events: &dyn EventStore, mut model: ReadModel) -> anyhow::Result<ReadModel> {
     loop {
-        let page = page(store, model.position()).await?;
+        let page = page(events, model.position()).await?;
         if page.is_empty() {
             return Ok(model);
         }
@@ -53,11 +128,13 @@ async fn caught_up(store: &EmbeddedStore, path: &Path) -> anyhow::Result<ReadMod
     }
 }
 
-async fn page(store: &EmbeddedStore, after: Option<Position>) -> anyhow::Result<Vec<EventRecord>> {
-    Ok(store
-        .read_all(after, MAX_PAGE)
-        .await
-        .map_err(|error| broken(format!("The ledger does not hold: {error}.")))?)
+async fn page(events: &dyn EventStore, after: Option<Position>) -> anyhow::Result<Vec<EventRecord>> {
+    events.read_all(after, MAX_PAGE).await.map_err(|error| match error {
+        ReadError::Unavailable(_) => {
+            CommandError::new(Exit::Unreachable, format!("The ledger cannot be read: {error}.")).into()
+        }
+        ReadError::Damaged { .. } => broken(format!("The ledger does not hold: {error}.")).into(),
+    })
 }
 
 fn report(differences: &[Difference]) -> anyhow::Result<()> {

@@ -17,22 +17,14 @@ macro_rules! say {
 
 /// Prints them on standard output.
 pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>, events: Option<Position>) {
-    let Addresses { inference, management, scheme } = addresses;
+    print_addresses(addresses);
     let server = &app.config.server;
-    say!("Nemo {} is listening on {scheme}://{inference}", env!("CARGO_PKG_VERSION"));
-    if management != inference {
-        say!("Management listens on {scheme}://{management}");
-    }
     let ledger =
         events.map_or_else(|| "a new ledger".to_owned(), |at| format!("the ledger at position {at}"));
-    say!("Node {} continues {ledger} in {}", server.node, server.data_dir.display());
-    for provider in app.terms().providers.iter() {
-        say!("Provider {} at {}", provider.name, provider.base_url);
-    }
-    for notice in &app.config.notices {
-        say!("Note: {notice}");
-    }
+    say!("Node {} continues {ledger} in {}", server.node, app.place);
+    print_providers(app);
     if let Some(first) = first_start {
+        let Addresses { inference, scheme, .. } = addresses;
         say!("\nThis is its first start. Made:");
         say!("  {}  the master key: it manages, and never makes a call", first.master_key_file.display());
         say!("\nNext:");
@@ -49,6 +41,33 @@ pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>,
         );
     } else if let Some(file) = app.secrets.now().master_key_file_still_there() {
         say!("The master key is still in {}. Move it to a safe place.", file.display());
+    }
+}
+
+/// The same for a node whose ledger is on a server, which may not have answered yet.
+pub fn print_waiting(app: &App, addresses: &Addresses) {
+    print_addresses(addresses);
+    say!("Node {} takes calls once it has read the ledger in {}", app.config.server.node, app.place);
+    say!("{}://{}/readyz tells whether it has", addresses.scheme, addresses.management);
+    print_providers(app);
+    if let Some(file) = app.secrets.now().master_key_file_still_there() {
+        say!("The master key is still in {}. Move it to a safe place.", file.display());
+    }
+}
+
+fn print_addresses(Addresses { inference, management, scheme }: &Addresses) {
+    say!("Nemo {} is listening on {scheme}://{inference}", env!("CARGO_PKG_VERSION"));
+    if management != inference {
+        say!("Management listens on {scheme}://{management}");
+    }
+}
+
+fn print_providers(app: &App) {
+    for provider in app.terms().providers.iter() {
+        say!("Provider {} at {}", provider.name, provider.base_url);
+    }
+    for notice in &app.config.notices {
+        say!("Note: {notice}");
     }
 }
 

@@ -68,8 +68,8 @@ impl FromRequest for Caller {
 }
 
 async fn authenticate(request: &HttpRequest, app: &App) -> Result<Caller, Failure> {
-    if app.lifecycle.is_stopping() {
-        return Err(Failure::ledger_unavailable("this node is stopping"));
+    if let Some(why) = app.lifecycle.why_no_calls() {
+        return Err(Failure::ledger_unavailable(&why));
     }
     let address = address::of(request, &app.config.server.trusted_proxies).ok_or_else(Failure::internal)?;
     let recorded = address::client(address, None, app.config.server.record_clients).address;
@@ -113,7 +113,7 @@ async fn look_up(app: &App, key: &VirtualKeyText, address: IpAddr) -> Result<Arc
     if !app.misses.may_look_up(address) {
         return Err(Failure::too_many_unknown_keys(ColdMisses::retry_after_micros()));
     }
-    let account = app.ledger.key(id).await.map_err(|error| Failure::from(&error))?;
+    let account = app.ledger.key_for_caller(id).await.map_err(|error| Failure::from(&error))?;
     if account.revision().is_none() {
         app.misses.missed(id, address);
         return Err(Failure::invalid_api_key());

@@ -14,4 +14,5 @@ pub mod pepper;
 pub mod provider_key;
 pub mod secret_files;
 pub mod secrets;
+pub mod store_password;
 pub mod token;

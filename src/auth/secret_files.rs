@@ -29,6 +29,7 @@ pub(super) enum Holds {
     Secrets,
     MasterKey,
     ProviderKey,
+    StorePassword,
 }
 
 impl Holds {
@@ -60,7 +61,7 @@ impl Holds {
         match self {
             // A pipe has no mode worth checking.
             Self::Secrets | Self::MasterKey if metadata.is_file() => check_mode(path, &metadata, 0o600),
-            Self::Secrets | Self::MasterKey | Self::ProviderKey => Ok(()),
+            Self::Secrets | Self::MasterKey | Self::ProviderKey | Self::StorePassword => Ok(()),
         }
     }
 
@@ -69,6 +70,7 @@ impl Holds {
             Self::Secrets => "put it back from your copy of the secrets; it cannot be made anew",
             Self::MasterKey => "write the master key into it and nothing else",
             Self::ProviderKey => "write the provider's key into it and nothing else",
+            Self::StorePassword => "write the event store's password into it and nothing else",
         };
         SecretsError::File { path: path.to_owned(), fault, remedy }
     }

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::output::Output;
+use super::place::StoreOptions;
 use crate::config::well_known_providers;
 
 /// Serve inference and management
@@ -21,6 +22,9 @@ pub struct ServeArgs {
     /// Where the ledger is kept, in place of the configuration's directory
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// The EventStoreDB or KurrentDB server that keeps the ledger, in place of the configuration's
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
 }
 
 /// Write a configuration file, and make the data directory and its secrets if wanted
@@ -90,12 +94,47 @@ pub struct LedgerArgs {
 pub enum LedgerCommand {
     /// Check every hash and rebuild every projection; exits with 5 where something differs
     Verify(VerifyArgs),
+    /// Copy a stopped ledger to another directory or to a server, or back; goes on where an earlier run ended
+    Copy(CopyArgs),
 }
 
 /// Which ledger to verify.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArgs {
-    /// Where the ledger is kept
-    #[arg(long, value_name = "DIR", default_value = "nemo-data")]
-    pub data_dir: PathBuf,
+    /// Where the ledger is kept; with a server, where a node keeps its read model [default: nemo-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The EventStoreDB or KurrentDB server that keeps the ledger
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// How it is reached.
+    #[command(flatten)]
+    pub server: StoreOptions,
+}
+
+/// What is copied where.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Secrets are not part of a ledger: copy the secrets directory yourself.")]
+pub struct CopyArgs {
+    /// The data directory or the server's URL to copy from
+    #[arg(long, value_name = "DIR|URL")]
+    pub from: String,
+    /// The data directory or the server's URL to copy to: empty, or an unfinished copy
+    #[arg(long, value_name = "DIR|URL")]
+    pub to: String,
+    /// The prefix of the streams to copy from, where it is not --stream-prefix
+    #[arg(long, value_name = "PREFIX")]
+    pub from_prefix: Option<String>,
+    /// The prefix of the streams to copy to, where it is not --stream-prefix
+    #[arg(long, value_name = "PREFIX")]
+    pub to_prefix: Option<String>,
+    /// The nodes of the server to copy from are stopped, although some have not said so in the ledger
+    #[arg(long)]
+    pub nodes_are_stopped: bool,
+    /// How the result is written to stdout
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+    /// How a server is reached.
+    #[command(flatten)]
+    pub server: StoreOptions,
 }

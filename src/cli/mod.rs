@@ -18,6 +18,7 @@ pub mod limits;
 pub mod local;
 pub mod orgs;
 pub mod output;
+pub mod place;
 pub mod prices;
 pub mod progress;
 pub mod reload;
@@ -46,7 +47,7 @@ pub use completions::CompletionsArgs;
 pub use exit::{CommandError, Exit, finish};
 pub use keys::KeysArgs;
 pub use local::{
-    DoctorArgs, InitArgs, LedgerArgs, LedgerCommand, ServeArgs, SimulateProviderArgs, VerifyArgs,
+    CopyArgs, DoctorArgs, InitArgs, LedgerArgs, LedgerCommand, ServeArgs, SimulateProviderArgs, VerifyArgs,
 };
 pub use orgs::OrgsArgs;
 pub use output::Output;

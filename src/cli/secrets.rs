@@ -1,6 +1,7 @@
 //! `nemo secrets`: master keys and peppers. They are changed on disk, in the server's own secrets directory, so
 //! that no new secret ever travels; a running server follows by itself, and these commands wait for it.
 
+mod create;
 mod leaked;
 mod leaked_keys;
 mod peppers;
@@ -44,6 +45,8 @@ pub struct SecretsArgs {
 /// What can be done with master keys and peppers.
 #[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
+    /// Make the secrets of a new ledger on a server, for all its nodes
+    Create,
     /// List master keys and peppers: which are in force, and how many keys need which pepper
     Status,
     /// Replace the master key; the one before works on for a while
@@ -63,6 +66,7 @@ pub enum SecretsCommand {
 pub async fn run(args: SecretsArgs) -> Result<(), CommandError> {
     let SecretsArgs { secrets_dir: dir, remote, command } = args;
     match command {
+        SecretsCommand::Create => create::create(&dir),
         SecretsCommand::Status => status::status(&mut remote.open()?).await,
         SecretsCommand::RotateMasterKey(args) => rotate::rotate(args, &dir, remote).await,
         SecretsCommand::MasterKeyLeaked(args) => leaked::leaked(args, &dir, remote).await,

@@ -1,6 +1,6 @@
 //! The configuration: one TOML file in which everything is optional, and environment variables over it.
 //!
-//! Each key is declared once (`server.rs`, `provider.rs`, `price.rs`) with its name, kind, default and meaning;
+//! Each key is declared once (`server.rs`, `store.rs`, `provider.rs`, `price.rs`) with its name, kind, default and meaning;
 //! how it is read, what is refused and the reference follow from that. Secrets never stand in it, only the
 //! places where they are found, and no error repeats a value. Nothing here is fetched or opened but the file.
 
@@ -12,6 +12,7 @@ mod provider;
 mod read;
 mod reference;
 mod server;
+mod store;
 mod telemetry;
 
 use std::collections::HashSet;
@@ -27,6 +28,7 @@ pub use self::provider::{KeySource, ModelPattern, ProviderEntry, well_known_prov
 use self::read::{Section, Source};
 pub use self::reference::{KeyDoc, reference, reference_markdown};
 pub use self::server::{Calls, LogFormat, RecordClients, Server};
+pub use self::store::{PasswordSource, ServerStore, StoreEntry, StoreLogin};
 pub use self::telemetry::Telemetry;
 
 /// Everything that an operator can set.
@@ -34,6 +36,8 @@ pub use self::telemetry::Telemetry;
 pub struct Config {
     /// The process, its addresses and its files.
     pub server: Server,
+    /// Where the ledger is kept.
+    pub store: StoreEntry,
     /// Limits of calls.
     pub calls: Calls,
     /// Traces.
@@ -110,10 +114,12 @@ impl Config {
         let table = parsed.get_ref();
         let mut errors = Vec::new();
         let mut known = |error: ConfigError| errors.push(error);
-        let names = ["server", "calls", "telemetry", "providers", "prices"];
+        let names = ["server", "store", "calls", "telemetry", "providers", "prices"];
         Section::whole(&source, table, &names).unwrap_or_else(&mut known);
-        let (server_keys, calls_keys, telemetry_keys) = (Server::keys(), Calls::keys(), Telemetry::keys());
+        let (server_keys, store_keys) = (Server::keys(), StoreEntry::keys());
+        let (calls_keys, telemetry_keys) = (Calls::keys(), Telemetry::keys());
         let server = once(&source, table, "server", &server_keys, Server::checked).map_err(&mut known);
+        let store = once(&source, table, "store", &store_keys, StoreEntry::read).map_err(&mut known);
         let calls = once(&source, table, "calls", &calls_keys, Calls::read).map_err(&mut known);
         let telemetry = once(&source, table, "telemetry", &telemetry_keys, Telemetry::read);
         let telemetry = telemetry.map_err(&mut known);
@@ -121,13 +127,19 @@ impl Config {
         let usual = Calls::usual(path)?;
         let providers = read_providers(&source, table, calls.as_ref().unwrap_or(&usual)).map_err(&mut known);
         let prices = read_prices(&source, table).map_err(&mut known);
-        let overrides =
-            overrides(&[("server", &server_keys), ("calls", &calls_keys), ("telemetry", &telemetry_keys)]);
-        if let Ok(providers) = &providers {
-            environment.only(&overrides, &key_variables(providers)).unwrap_or_else(&mut known);
+        let overrides = overrides(&[
+            ("server", &server_keys),
+            ("store", &store_keys),
+            ("calls", &calls_keys),
+            ("telemetry", &telemetry_keys),
+        ]);
+        if let (Ok(store), Ok(providers)) = (&store, &providers) {
+            let mut variables = key_variables(providers);
+            variables.extend(store.password_variable());
+            environment.only(&overrides, &variables).unwrap_or_else(&mut known);
         }
-        let (Ok(server), Ok(calls), Ok(telemetry), Ok(mut providers), Ok(prices), true) =
-            (server, calls, telemetry, providers, prices, errors.is_empty())
+        let (Ok(server), Ok(store), Ok(calls), Ok(telemetry), Ok(mut providers), Ok(prices), true) =
+            (server, store, calls, telemetry, providers, prices, errors.is_empty())
         else {
             return Err(ConfigError::several(errors));
         };
@@ -137,7 +149,7 @@ impl Config {
             notices = found(&providers);
         }
         notices.extend(unused(&prices, &providers));
-        Ok(Self { server, calls, telemetry, providers, prices, notices })
+        Ok(Self { server, store, calls, telemetry, providers, prices, notices })
     }
 }
 

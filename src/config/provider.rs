@@ -254,7 +254,7 @@ fn provider_name(text: &str) -> Option<String> {
 }
 
 /// Capital letters only: a key that was put here by mistake is refused without being repeated.
-fn variable_name(text: &str) -> Option<String> {
+pub(super) fn variable_name(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     let ok =
         text.len() <= 128 && text.starts_with(|c: char| c.is_ascii_uppercase()) && text.bytes().all(plain);

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::price::{self, PriceEntry};
 use super::provider::ProviderEntry;
 use super::server::{Calls, Server};
+use super::store::StoreEntry;
 use super::telemetry::Telemetry;
 
 /// One key, as the reference shows it.
@@ -78,15 +79,16 @@ pub(super) use section;
 /// Every key of the configuration.
 #[must_use]
 pub fn reference() -> Vec<KeyDoc> {
-    [
+    let sections = [
         Server::keys(),
+        StoreEntry::keys(),
         Calls::keys(),
         Telemetry::keys(),
         ProviderEntry::keys(),
         PriceEntry::keys(),
         price::tier_keys(),
-    ]
-    .concat()
+    ];
+    sections.concat()
 }
 
 /// The keys of this name, in whatever section.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nemo_events::{EventRecord, Revision, StreamName};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::Core;
 use super::command::{Asked, Command, Context, Done, ExecuteError, Job};
@@ -42,9 +42,22 @@ pub struct Account<F: Fold> {
     desk: Mutex<Desk<F>>,
     /// Whether the stream was read at all.
     loaded: AtomicBool,
+    /// The first reading, for those who wait for it.
+    loading: watch::Sender<Loading>,
     weight: AtomicUsize,
     /// What the cache was told.
     weighed: AtomicUsize,
+}
+
+/// Where the first reading of a stream stands.
+#[derive(Debug, Clone)]
+enum Loading {
+    /// Nobody reads.
+    Idle,
+    /// Somebody does.
+    Running,
+    /// It was read, or could not be.
+    Ended(Result<(), ExecuteError>),
 }
 
 impl<F: Fold> Account<F> {
@@ -56,8 +69,34 @@ impl<F: Fold> Account<F> {
             core,
             desk: Mutex::new(Desk::unread()),
             loaded: AtomicBool::new(false),
+            loading: watch::Sender::new(Loading::Idle),
             weight: AtomicUsize::new(0),
             weighed: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether the caller is the one who must read the stream now, and say how that ended.
+    pub(super) fn begin_loading(&self) -> bool {
+        self.loading.send_if_modified(|loading| {
+            let idle = matches!(loading, Loading::Idle | Loading::Ended(Err(_)));
+            if idle {
+                *loading = Loading::Running;
+            }
+            idle
+        })
+    }
+
+    pub(super) fn end_loading(&self, read: Result<(), ExecuteError>) {
+        self.loading.send_replace(Loading::Ended(read));
+    }
+
+    /// Waits for the reading that was begun.
+    pub(super) async fn loaded(&self) -> Result<(), ExecuteError> {
+        let mut loading = self.loading.subscribe();
+        // The sender is in `self`, so there is always an end.
+        match loading.wait_for(|loading| matches!(loading, Loading::Ended(_))).await.as_deref() {
+            Ok(Loading::Ended(read)) => read.clone(),
+            Ok(_) | Err(_) => Err(ExecuteError::Unavailable("the reading of the stream was lost".to_owned())),
         }
     }
 
@@ -165,6 +204,11 @@ impl<F: Fold> Account<F> {
     /// Whether the stream has any event.
     pub(super) fn exists(&self) -> bool {
         self.desk().durable().is_some()
+    }
+
+    /// Ends of calls that wait here.
+    pub(super) fn unwritten_ends(&self) -> usize {
+        self.desk().unwritten_ends()
     }
 
     /// The weight, for the cache, which asks only when something is put into it.

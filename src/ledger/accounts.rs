@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use moka::future::Cache;
 use moka::ops::compute::Op;
+use tokio::sync::Semaphore;
 
 use super::Core;
 use super::account::Account;
@@ -17,6 +18,8 @@ use super::command::ExecuteError;
 use super::fold::Fold;
 
 const SHARDS: usize = 64;
+/// Streams that are read for the first time at the same time: while the store hangs, nobody else begins.
+const LOADS_AT_MOST: usize = 1_024;
 /// Below this many entries a shard is not swept.
 const SWEEP_FROM: usize = 64;
 
@@ -26,6 +29,7 @@ pub struct Accounts<F: Fold> {
     cache: Cache<F::Id, Arc<Account<F>>>,
     /// Every account that anybody holds, in shards by hash.
     held: Box<[Mutex<Shard<F>>]>,
+    loading: Arc<Semaphore>,
     hasher: RandomState,
 }
 
@@ -41,31 +45,32 @@ impl<F: Fold> Accounts<F> {
             |_: &F::Id, account: &Arc<Account<F>>| u32::try_from(account.tell_weight()).unwrap_or(u32::MAX);
         let cache = Cache::builder().max_capacity(max_bytes).weigher(weigher).build();
         let shard = |_| Mutex::new(Shard { accounts: HashMap::new(), sweep_at: SWEEP_FROM });
-        Self { core, cache, held: (0..SHARDS).map(shard).collect(), hasher: RandomState::new() }
+        let held = (0..SHARDS).map(shard).collect();
+        Self {
+            core,
+            cache,
+            held,
+            loading: Arc::new(Semaphore::new(LOADS_AT_MOST)),
+            hasher: RandomState::new(),
+        }
     }
 
-    /// The account, read from the store if nobody has it.
+    /// The account, read from the store if nobody has it. Whoever asks for the same one meanwhile waits for
+    /// the same reading, which goes on if all of them give up: a long stream is read in the end, however
+    /// impatient its callers are.
     ///
     /// # Errors
     /// Where the stream cannot be read.
     pub async fn get(&self, id: F::Id) -> Result<Arc<Account<F>>, ExecuteError> {
-        if let Some(account) = self.live(id) {
-            self.keep(&account).await;
-            return Ok(account);
+        let account = self.held_or_new(id)?;
+        if !account.is_loaded() {
+            if account.begin_loading() {
+                self.load(&account)?;
+            }
+            account.loaded().await?;
         }
-        let mut found = None;
-        let load = async |_| {
-            // One at a time for each key: whoever came before may have it. What is in the cache is held.
-            let account = match self.live(id) {
-                Some(account) => account,
-                None => self.load(id).await?,
-            };
-            found = Some(Arc::clone(&account));
-            // What does not exist is not kept: an id is cheap to invent.
-            Ok::<_, ExecuteError>(if account.exists() { Op::Put(account) } else { Op::Nop })
-        };
-        self.cache.entry(id).and_try_compute_with(load).await?;
-        found.ok_or_else(|| ExecuteError::Unavailable("the account was lost".to_owned()))
+        self.keep(&account).await;
+        Ok(account)
     }
 
     /// The account if anybody holds it.
@@ -80,34 +85,80 @@ impl<F: Fold> Accounts<F> {
 
     /// Tells the cache that an account is in use, and what it weighs by now.
     pub(super) async fn keep(&self, account: &Arc<Account<F>>) {
-        let cached = self.cache.get(&account.id()).await.is_some();
-        if !account.exists() || (cached && !account.has_another_weight()) {
-            return;
+        keep(&self.cache, account).await;
+    }
+
+    /// Ends of calls that wait in any account.
+    pub(super) fn unwritten_ends(&self) -> usize {
+        let shards = self.held.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
+        let held =
+            shards.flat_map(|shard| shard.accounts.values().filter_map(Weak::upgrade).collect::<Vec<_>>());
+        held.map(|account| account.unwritten_ends()).sum()
+    }
+
+    /// Reads the stream in a task that only the store ends.
+    fn load(&self, account: &Arc<Account<F>>) -> Result<(), ExecuteError> {
+        let seat = Arc::clone(&self.loading).try_acquire_owned().map_err(|_| {
+            let busy = ExecuteError::Unavailable("too many streams are being read".to_owned());
+            account.end_loading(Err(busy.clone()));
+            busy
+        })?;
+        let (account, cache) = (Arc::clone(account), self.cache.clone());
+        let work = async move {
+            let _seat = seat;
+            let mut outcome = Outcome { account: &account, read: None };
+            let read = account.read().await;
+            if read.is_ok() {
+                keep(&cache, &account).await;
+            }
+            outcome.read = Some(read);
+        };
+        self.core.tasks.spawn_on(work, &self.core.runtime);
+        Ok(())
+    }
+
+    /// Known before it is read, so that no event falls between the two; and the only one of its id.
+    fn held_or_new(&self, id: F::Id) -> Result<Arc<Account<F>>, ExecuteError> {
+        let lost = || ExecuteError::Unavailable("the account was lost".to_owned());
+        let mut shard = self.shard(id).ok_or_else(lost)?;
+        if let Some(account) = shard.accounts.get(&id).and_then(Weak::upgrade) {
+            return Ok(account);
         }
-        let put = async |_| Op::Put(Arc::clone(account));
-        self.cache.entry(account.id()).and_compute_with(put).await;
-    }
-
-    /// Known before it is read, so that no event falls between the two.
-    async fn load(&self, id: F::Id) -> Result<Arc<Account<F>>, ExecuteError> {
-        let account = Arc::new(Account::unread(id, Arc::clone(&self.core)));
-        self.remember(&account);
-        account.read().await?;
-        Ok(account)
-    }
-
-    fn remember(&self, account: &Arc<Account<F>>) {
-        let Some(mut shard) = self.shard(account.id()) else { return };
         if shard.accounts.len() >= shard.sweep_at {
             shard.accounts.retain(|_, held| held.strong_count() > 0);
             shard.sweep_at = shard.accounts.len().saturating_mul(2).max(SWEEP_FROM);
         }
-        shard.accounts.insert(account.id(), Arc::downgrade(account));
+        let account = Arc::new(Account::unread(id, Arc::clone(&self.core)));
+        shard.accounts.insert(id, Arc::downgrade(&account));
+        Ok(account)
     }
 
     fn shard(&self, id: F::Id) -> Option<MutexGuard<'_, Shard<F>>> {
         let hash = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64).unwrap_or_default();
         self.held.get(hash).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What does not exist is not kept: an id is cheap to invent.
+async fn keep<F: Fold>(cache: &Cache<F::Id, Arc<Account<F>>>, account: &Arc<Account<F>>) {
+    let cached = cache.get(&account.id()).await.is_some();
+    if !account.exists() || (cached && !account.has_another_weight()) {
+        return;
+    }
+    let put = async |_| Op::Put(Arc::clone(account));
+    cache.entry(account.id()).and_compute_with(put).await;
+}
+
+/// Ends a reading, whatever becomes of it: a panic must not leave everybody waiting.
+struct Outcome<'a, F: Fold> {
+    account: &'a Account<F>,
+    read: Option<Result<(), ExecuteError>>,
+}
+
+impl<F: Fold> Drop for Outcome<'_, F> {
+    fn drop(&mut self) {
+        let lost = || Err(ExecuteError::Unavailable("the reading of the stream was lost".to_owned()));
+        self.account.end_loading(self.read.take().unwrap_or_else(lost));
     }
 }
 

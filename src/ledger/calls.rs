@@ -174,13 +174,15 @@ impl Ledger {
     /// Where the org's stream cannot be read.
     pub async fn standing(&self, org: Option<OrgId>) -> Result<Standing, ExecuteError> {
         let Some(org) = org else { return Ok(Standing::Active) };
-        let account = self.org(org).await?;
         let standing = |org: &Option<OrgState>| org.as_ref().map_or(Standing::Archived, |org| org.standing);
-        if let Some(standing) = account.settled(standing) {
-            return Ok(standing);
-        }
-        let look = account.execute(Look(move |org: &_, _| standing(org)), Context::system());
-        Ok(within(self.core.pace.authorize, look).await?.answer)
+        within(self.core.pace.authorize, async {
+            let account = self.org(org).await?;
+            if let Some(standing) = account.settled(standing) {
+                return Ok(standing);
+            }
+            Ok(account.execute(Look(move |org: &_, _| standing(org)), Context::system()).await?.answer)
+        })
+        .await
     }
 
     /// Checks a presented secret and that its key may be used; answers with the secret's version.
@@ -208,8 +210,10 @@ impl Ledger {
         id: KeyId,
         look: impl FnMut(&KeyAccount, Timestamp) -> T + Send + 'static,
     ) -> Result<Done<T>, ExecuteError> {
-        let account = self.key(id).await?;
-        within(self.core.pace.authorize, account.execute(Look(look), Context::system())).await
+        within(self.core.pace.authorize, async {
+            self.key(id).await?.execute(Look(look), Context::system()).await
+        })
+        .await
     }
 
     /// Authorises a call: `Ok` means that its hold is durable.

@@ -2,6 +2,7 @@
 
 use nemo_events::{Actor, CallId, Position, RequestId, Revision, Timestamp};
 use nemo_projections::Refusal;
+use nemo_store::ReadError;
 use tokio::sync::oneshot;
 
 use super::fold::Fold;
@@ -63,7 +64,7 @@ pub struct Done<A> {
 }
 
 /// Why a command has no result.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ExecuteError {
     /// A business no.
     #[error("refused: {0}")]
@@ -77,6 +78,15 @@ pub enum ExecuteError {
     /// The stream cannot be folded or read: somebody must look.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
+}
+
+impl From<ReadError> for ExecuteError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(why) => Self::Unavailable(why),
+            damaged @ ReadError::Damaged { .. } => Self::Damaged(damaged.to_string()),
+        }
+    }
 }
 
 /// Where a decided job stands.

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use nemo_events::price::PriceCardPublished;
 use nemo_events::{
-    CodecError, GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, StreamName,
+    BootId, CodecError, GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, StreamName,
 };
 use nemo_projections::attribution::{Attribution, UNCERTAIN_KEPT};
 use nemo_projections::{At, CorruptLog, KeyState, OrgState};
@@ -160,11 +160,13 @@ impl Fold for PriceFold {
 #[derive(Debug)]
 pub struct GatewayFold;
 
-/// Fingerprints of the secrets that the ledger was written with.
+/// What the ledger knows of the nodes: the secrets that they were started with, and who started last.
 #[derive(Debug, Clone, Default)]
 pub struct GatewayState {
     /// Those of peppers and master keys, as events of the gateway.
     pub secrets: Vec<GatewayEvent>,
+    /// The last start of a node.
+    pub started: Option<BootId>,
 }
 
 impl Fold for GatewayFold {
@@ -182,9 +184,8 @@ impl Fold for GatewayFold {
             | GatewayEvent::PepperRetired(_)
             | GatewayEvent::MasterKeyInstalled(_)
             | GatewayEvent::MasterKeyRetired(_) => state.secrets.push(event.clone()),
-            GatewayEvent::NodeStarted(_)
-            | GatewayEvent::NodeStopped(_)
-            | GatewayEvent::PresentationsRefused(_) => {}
+            GatewayEvent::NodeStarted(started) => state.started = Some(started.boot),
+            GatewayEvent::NodeStopped(_) | GatewayEvent::PresentationsRefused(_) => {}
         }
         Ok(())
     }

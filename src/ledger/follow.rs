@@ -1,13 +1,13 @@
 //! Follows the log: hands every event to the accounts in memory, should somebody else have written
 //! it, and to whoever builds the read model.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use nemo_events::{EventRecord, Position, StreamName};
 use nemo_store::{ReadError, Subscription};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::Ledger;
 use super::pace::Backoff;
@@ -32,15 +32,39 @@ pub trait Follower: Send + 'static {
     fn take(&mut self, records: &[EventRecord]) -> Result<(), String>;
 }
 
+/// Takes events and does nothing with them.
+struct Nobody(Option<Position>);
+
+impl Follower for Nobody {
+    fn position(&self) -> Option<Position> {
+        self.0
+    }
+
+    fn take(&mut self, records: &[EventRecord]) -> Result<(), String> {
+        self.0 = records.last().map_or(self.0, |record| Some(record.position));
+        Ok(())
+    }
+}
+
 impl Ledger {
-    /// Follows the log until the store closes. An error of the follower ends it for good.
+    /// Tells the accounts what others write, while nobody builds a read model. Until the store closes.
+    pub async fn follow_alone(self: Arc<Self>) {
+        let from = *self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.follow(Nobody(from)).await;
+    }
+
+    /// Follows the log until the store closes, or until the follower cannot go on. A store that is away is
+    /// waited for.
     pub async fn follow(self: Arc<Self>, mut follower: impl Follower) {
         let mut backoff = Backoff::new(self.core.pace);
+        let mut told = false;
         loop {
             let mut subscription = match self.store().subscribe_all(follower.position()).await {
                 Ok(subscription) => subscription,
                 Err(error) => {
-                    warn!(%error, "cannot follow the log; trying again");
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(%error, "cannot follow the log; trying again");
+                    }
                     backoff.wait().await;
                     continue;
                 }
@@ -53,6 +77,9 @@ impl Ledger {
                         break;
                     }
                     Some(Ok(records)) => {
+                        if std::mem::take(&mut told) {
+                            info!("following the log again");
+                        }
                         backoff.reset();
                         self.observe(&records);
                         let (records, interrupted) = self.gather(records, &mut subscription).await;
@@ -98,7 +125,14 @@ impl Ledger {
         (records, None)
     }
 
+    /// Everything up to here is known to the accounts, or will be read by them.
+    pub(super) fn saw(&self, position: Option<Position>) {
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        *observed = (*observed).max(position);
+    }
+
     pub(super) fn observe(&self, records: &[EventRecord]) {
+        self.saw(records.last().map(|record| record.position));
         for record in records {
             match record.event.stream {
                 StreamName::Key(id) => {

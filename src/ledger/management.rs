@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nemo_events::gateway::{NodeStarted, NodeStopped, PresentationsRefused};
+use nemo_events::gateway::PresentationsRefused;
 use nemo_events::price::{PriceCard, PriceCardPublished};
 use nemo_events::{GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, Timestamp};
 use nemo_projections::decide::{KeyCommand, OrgCommand, RecordRefusals, Revoke};
@@ -93,9 +93,12 @@ impl Ledger {
         command: C,
         context: Context,
     ) -> Result<Done<KeyAccount>, ExecuteError> {
-        let account = self.key(id).await?;
-        let command = Manage(OnKey { command, refused: self.refusals.take(id) });
-        within(self.core.pace.manage, account.execute(command, context)).await
+        within(self.core.pace.manage, async {
+            let account = self.key(id).await?;
+            let command = Manage(OnKey { command, refused: self.refusals.take(id) });
+            account.execute(command, context).await
+        })
+        .await
     }
 
     /// Revokes a key: once this returns no call is authorised with it any more, and those that were
@@ -124,8 +127,10 @@ impl Ledger {
         command: C,
         context: Context,
     ) -> Result<Done<Option<OrgState>>, ExecuteError> {
-        let account = self.org(id).await?;
-        within(self.core.pace.manage, account.execute(ManageOrg(command), context)).await
+        within(self.core.pace.manage, async {
+            self.org(id).await?.execute(ManageOrg(command), context).await
+        })
+        .await
     }
 
     /// Makes sure that a price card can be cited.
@@ -144,34 +149,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What the ledger knows of the secrets that it was written with.
-    #[must_use]
-    pub fn known_secrets(&self) -> Vec<GatewayEvent> {
-        self.gateway.glance(|state| state.secrets.clone())
-    }
-
-    /// Writes down that this node started, with the secrets that are new to the ledger.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be written.
-    pub async fn node_started(&self, new_secrets: Vec<GatewayEvent>) -> Result<(), ExecuteError> {
-        let started = NodeStarted {
-            node: self.node().clone(),
-            boot: self.boot(),
-            program: concat!("nemo ", env!("CARGO_PKG_VERSION")).to_owned(),
-        };
-        self.tell(new_secrets.into_iter().chain([started.into()]).collect()).await
-    }
-
-    /// Writes down that this node stopped in good order.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be written.
-    pub async fn node_stopped(&self) -> Result<(), ExecuteError> {
-        self.tell(vec![NodeStopped { node: self.node().clone(), boot: self.boot() }.into()]).await
-    }
-
-    async fn tell(&self, events: Vec<GatewayEvent>) -> Result<(), ExecuteError> {
+    pub(super) async fn tell(&self, events: Vec<GatewayEvent>) -> Result<(), ExecuteError> {
         within(self.core.pace.manage, self.gateway.execute(Tell(events), Context::system())).await.map(|_| ())
     }
 
@@ -195,11 +173,12 @@ impl Ledger {
     }
 
     async fn write_refusals_of(&self, id: KeyId) -> Result<(), ExecuteError> {
-        let account = self.key(id).await?;
-        let Some(taken) = self.refusals.take(id) else { return Ok(()) };
-        within(self.core.pace.manage, account.execute(WriteRefusals(taken), Context::system()))
-            .await
-            .map(|_| ())
+        within(self.core.pace.manage, async {
+            let account = self.key(id).await?;
+            let Some(taken) = self.refusals.take(id) else { return Ok(()) };
+            account.execute(WriteRefusals(taken), Context::system()).await.map(|_| ())
+        })
+        .await
     }
 }
 

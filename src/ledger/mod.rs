@@ -14,6 +14,7 @@ pub mod follow;
 mod health;
 mod lag;
 mod management;
+mod node;
 mod pace;
 pub mod reap;
 mod refusals;
@@ -34,9 +35,9 @@ pub use room::{BudgetLeft, RateLeft, Room};
 pub use running::{Cut, Place, Running};
 
 use std::collections::HashSet;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
-use nemo_events::{BootId, KeyId, NodeId, OrgId, PriceCardId, Timestamp};
+use nemo_events::{BootId, KeyId, NodeId, OrgId, Position, PriceCardId, Timestamp};
 use nemo_store::EventStore;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -73,15 +74,15 @@ pub struct Ledger {
     published: RwLock<HashSet<PriceCardId>>,
     /// Calls in flight on this node.
     pub running: Running,
+    /// The last event that the accounts were told of.
+    observed: Mutex<Option<Position>>,
 }
 
 /// The account of a kind that has one stream only.
 type Account1<F> = Arc<Account<F>>;
 
-async fn the_only_account<F: Fold<Id = ()>>(core: &Arc<Core>) -> Result<Account1<F>, ExecuteError> {
-    let account = Arc::new(Account::unread((), Arc::clone(core)));
-    account.read().await?;
-    Ok(account)
+fn the_only_account<F: Fold<Id = ()>>(core: &Arc<Core>) -> Account1<F> {
+    Arc::new(Account::unread((), Arc::clone(core)))
 }
 
 /// How the ledger is opened.
@@ -97,15 +98,14 @@ pub struct LedgerOptions {
 }
 
 impl Ledger {
-    /// Opens the ledger and folds the streams that every call needs. Runs on the current runtime.
-    ///
-    /// # Errors
-    /// Where they cannot be read.
-    pub async fn open(options: LedgerOptions) -> Result<Arc<Self>, ExecuteError> {
-        Self::open_at(options, Pace::default()).await
+    /// The ledger, of which nothing was read yet: its store need not be reachable. Works on the current
+    /// runtime. Nothing may be asked of it before [`Ledger::read`].
+    #[must_use]
+    pub fn unread(options: LedgerOptions) -> Arc<Self> {
+        Self::unread_at(options, Pace::default())
     }
 
-    async fn open_at(options: LedgerOptions, pace: Pace) -> Result<Arc<Self>, ExecuteError> {
+    fn unread_at(options: LedgerOptions, pace: Pace) -> Arc<Self> {
         let core = Arc::new(Core {
             store: options.store,
             clock: options.clock,
@@ -118,16 +118,45 @@ impl Ledger {
             metrics: LedgerMetrics::default(),
         });
         let max_bytes = options.accounts_max_bytes;
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             keys: Accounts::new(Arc::clone(&core), max_bytes),
             orgs: Accounts::new(Arc::clone(&core), max_bytes / 8),
-            prices: the_only_account(&core).await?,
-            gateway: the_only_account(&core).await?,
+            prices: the_only_account(&core),
+            gateway: the_only_account(&core),
             refusals: Arc::default(),
             published: RwLock::default(),
             running: Running::default(),
+            observed: Mutex::default(),
             core,
-        }))
+        })
+    }
+
+    /// Reads and folds the streams that every call needs.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or not now.
+    pub async fn read(&self) -> Result<(), ExecuteError> {
+        let head = self.core.store.head().await.map_err(ExecuteError::from)?;
+        // From here on whatever others write is told to the accounts by following the log.
+        self.saw(head);
+        self.prices.read().await?;
+        self.gateway.read().await
+    }
+
+    /// The ledger, read.
+    ///
+    /// # Errors
+    /// As [`Ledger::read`].
+    #[cfg(test)]
+    pub(crate) async fn open(options: LedgerOptions) -> Result<Arc<Self>, ExecuteError> {
+        Self::open_at(options, Pace::default()).await
+    }
+
+    #[cfg(test)]
+    async fn open_at(options: LedgerOptions, pace: Pace) -> Result<Arc<Self>, ExecuteError> {
+        let ledger = Self::unread_at(options, pace);
+        ledger.read().await?;
+        Ok(ledger)
     }
 
     /// The store behind the ledger.
@@ -165,7 +194,8 @@ impl Ledger {
         self.core.tasks.spawn_on(work, &self.core.runtime);
     }
 
-    /// A key's account; one of a key that does not exist has no revision.
+    /// A key's account; one of a key that does not exist has no revision. Takes as long as the store does:
+    /// bound the wait. The reading goes on for whoever asks next.
     ///
     /// # Errors
     /// Where the stream cannot be read.
@@ -187,16 +217,43 @@ impl Ledger {
         self.orgs.get(id).await
     }
 
+    /// A key's account for a caller, who is not kept waiting longer than for an authorisation.
+    ///
+    /// # Errors
+    /// Where the stream cannot be read, or not in time.
+    pub async fn key_for_caller(&self, id: KeyId) -> Result<Arc<Account<KeyFold>>, ExecuteError> {
+        calls::within(self.core.pace.authorize, self.key(id)).await
+    }
+
+    /// Where the store's log ends.
+    ///
+    /// # Errors
+    /// Why it cannot be told, or not in time.
+    pub async fn head(&self) -> Result<Option<Position>, String> {
+        match tokio::time::timeout(self.core.pace.authorize, self.core.store.head()).await {
+            Ok(head) => head.map_err(|error| error.to_string()),
+            Err(_) => Err("the store does not answer".to_owned()),
+        }
+    }
+
+    /// Why the last append failed, if that was just now.
+    #[must_use]
+    pub fn store_trouble(&self) -> Option<String> {
+        self.core.health.trouble()
+    }
+
     /// Why calls cannot be taken just now; `None` if they can.
     pub async fn unready_reason(&self) -> Option<String> {
-        if let Some(why) = self.core.health.trouble() {
-            return Some(why);
+        match self.store_trouble() {
+            Some(why) => Some(why),
+            None => self.head().await.err(),
         }
-        match tokio::time::timeout(self.core.pace.authorize, self.core.store.head()).await {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("the store does not answer".to_owned()),
-        }
+    }
+
+    /// Ends of calls that are decided, or wait to be, and are not known to be durable.
+    #[must_use]
+    pub fn unwritten_ends(&self) -> usize {
+        self.keys.unwritten_ends()
     }
 
     /// Waits until all work in hand is done. No new work may be handed in meanwhile.

@@ -34,10 +34,29 @@ impl FromRequest for Asked {
     type Future = Ready<Result<Self, FailureReply>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let AskedAnyTime(asked) = match AskedAnyTime::from_request(request, payload).into_inner() {
+            Ok(asked) => asked,
+            Err(refused) => return ready(Err(refused)),
+        };
+        ready(match asked.app.lifecycle.why_not_started() {
+            None => Ok(asked),
+            Some(why) => Err(asked.refused(Failure::ledger_unavailable(&why))),
+        })
+    }
+}
+
+/// The same, also while the node starts: for what tells where the start stands and nothing of the ledger.
+pub(super) struct AskedAnyTime(pub(super) Asked);
+
+impl FromRequest for AskedAnyTime {
+    type Error = FailureReply;
+    type Future = Ready<Result<Self, FailureReply>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let manager = Manager::from_request(request, payload).into_inner();
         let app = request.app_data::<web::Data<App>>().cloned();
         let app = app.ok_or_else(|| FailureReply::to(request, Failure::internal()));
-        ready(manager.and_then(|manager| Ok(Self { app: app?, manager, request: request.clone() })))
+        ready(manager.and_then(|manager| Ok(Self(Asked { app: app?, manager, request: request.clone() }))))
     }
 }
 

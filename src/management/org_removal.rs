@@ -76,8 +76,8 @@ impl Sweep {
         let mut swept = Swept::default();
         let mut page = PageRequest { after: None, limit: Limit::at_most(Limit::MAX) };
         loop {
-            if self.app.lifecycle.is_stopping() {
-                return Err(Failure::ledger_unavailable("this node is stopping"));
+            if let Some(why) = self.app.lifecycle.why_no_calls() {
+                return Err(Failure::ledger_unavailable(&why));
             }
             let filter = KeyFilter { org: Some(self.org), ..KeyFilter::default() };
             let (request, ask) = (page.clone(), filter);

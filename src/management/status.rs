@@ -5,17 +5,19 @@ use nemo_events::{BootId, NodeId, Position, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::asked::{Asked, Reply};
+use super::asked::{AskedAnyTime, Reply};
 use super::input::{AsOf, Query};
-use crate::ledger::ExecuteError;
 use crate::read_side::Progress;
+use crate::store::Kind;
 
 /// `GET /api/ledger`
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LedgerStatus)]
 pub(super) struct Status<'a> {
-    /// The ledger's end: the position of its last event.
+    /// The ledger's end: the position of its last event; none for an empty ledger, and while it cannot be told.
     position: Option<Position>,
+    /// What keeps the ledger.
+    store: Store<'a>,
     /// How far lists and reports reflect it.
     read_model: Progress,
     /// The node that answers.
@@ -30,15 +32,33 @@ pub(super) struct Status<'a> {
     running_calls: usize,
 }
 
-/// Tells where the ledger stands.
-pub(super) async fn ledger(asked: Asked, Query(_): Query<AsOf>) -> Reply {
-    let (ledger, read_model) = (&asked.app().ledger, asked.app().read_side.progress());
-    let position = ledger.store().head().await;
-    let position =
-        position.map_err(|error| asked.not_executed(&ExecuteError::Unavailable(error.to_string())))?;
+/// What keeps the ledger, and whether it does.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LedgerStore)]
+pub(super) struct Store<'a> {
+    /// Its kind.
+    kind: Kind,
+    /// The data directory, or the server's hosts.
+    place: &'a str,
+    /// Whether it answers.
+    reachable: bool,
+    /// Why calls are not taken just now.
+    trouble: Option<String>,
+}
+
+/// Tells where the ledger stands, also while it cannot be reached.
+pub(super) async fn ledger(AskedAnyTime(asked): AskedAnyTime, Query(_): Query<AsOf>) -> Reply {
+    let (app, ledger) = (asked.app(), &asked.app().ledger);
+    let head = ledger.head().await;
+    let (position, reachable) = (head.as_ref().ok().copied().flatten(), head.is_ok());
+    let trouble = match app.lifecycle.why_no_calls() {
+        Some(why) => Some(why.to_string()),
+        None => head.err().or_else(|| ledger.store_trouble()),
+    };
     Ok(HttpResponse::Ok().json(Status {
         position,
-        read_model,
+        store: Store { kind: app.place.kind, place: &app.place.place, reachable, trouble },
+        read_model: app.read_side.progress(),
         node: ledger.node(),
         boot: ledger.boot(),
         program: concat!("nemo ", env!("CARGO_PKG_VERSION")),

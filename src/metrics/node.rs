@@ -98,7 +98,7 @@ impl NodeMetrics {
         let progress = app.read_side.progress();
         let (unready, lag) =
             tokio::join!(app.ledger.unready_reason(), app.ledger.lag_behind(progress.position));
-        self.ready.set((!app.lifecycle.is_stopping() && unready.is_none()).into());
+        self.ready.set((app.lifecycle.why_no_calls().is_none() && unready.is_none()).into());
         self.running.set(i64::try_from(app.ledger.running.count()).unwrap_or(i64::MAX));
         self.read_model(&progress, lag.as_ref());
         self.process();

@@ -15,6 +15,7 @@ mod upkeep;
 mod tests;
 
 pub use progress::{Progress, State};
+pub(crate) use project::belongs_to;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,18 +79,20 @@ struct Shared {
 }
 
 impl ReadSide {
-    /// Follows the ledger into the read model in `data_dir`, and does the upkeep that goes with it, in
-    /// tasks of the ledger. Returns at once: a read model that cannot be opened is tried again later,
-    /// and keeps nothing else from starting.
+    /// The read model in `data_dir`, which nobody has opened yet.
     #[must_use]
-    pub fn start(data_dir: &Path, ledger: &Arc<Ledger>) -> Self {
+    pub fn new(data_dir: &Path) -> Self {
         let shared = Arc::new(Shared { path: data_dir.join(FILE), board: Board::new(), pool: Pool::new() });
-        let side =
-            Self { shared: Arc::clone(&shared), stop: CancellationToken::new(), loops: TaskTracker::new() };
-        side.spawn(ledger, project::run(Arc::clone(ledger), Arc::clone(&shared)));
-        side.spawn(ledger, upkeep::end_lost_calls(Arc::clone(ledger), shared));
-        side.spawn(ledger, upkeep::write_refusals(Arc::clone(ledger)));
-        side
+        Self { shared, stop: CancellationToken::new(), loops: TaskTracker::new() }
+    }
+
+    /// Follows the ledger into the read model, and does the upkeep that goes with it, in tasks of the
+    /// ledger. Once. Returns at once: a read model that cannot be opened is tried again later, and keeps
+    /// nothing else from starting.
+    pub fn start(&self, ledger: &Arc<Ledger>) {
+        self.spawn(ledger, project::run(Arc::clone(ledger), Arc::clone(&self.shared)));
+        self.spawn(ledger, upkeep::end_lost_calls(Arc::clone(ledger), Arc::clone(&self.shared)));
+        self.spawn(ledger, upkeep::write_refusals(Arc::clone(ledger)));
     }
 
     /// Stops following and waits until that is done. What is in the ledger by then and not in the read

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nemo_events::{EventRecord, Position};
 use nemo_read_model::{Head, Opened, Origin, ReadModel, ReadModelError, Recreated};
-use nemo_store::{Direction, EventStore};
+use nemo_store::{Direction, EventStore, ReadError};
 use tracing::{error, info, warn};
 
 use super::progress::State;
@@ -27,8 +27,18 @@ pub(super) async fn run(ledger: Arc<Ledger>, shared: Arc<Shared>) {
                 () = Arc::clone(&ledger).follow(projector) => {}
                 () = shared.board.got_stuck() => {}
             },
-            Err(why) => {
+            Err(Unopened::Model(why)) => {
                 error!(why, "the read model cannot be opened");
+                shared.board.stuck(State::Broken);
+            }
+            Err(Unopened::Store(error @ ReadError::Unavailable(_))) => {
+                warn!(%error, "the read model waits for the store");
+                shared.board.stuck(State::Broken);
+                // The store may be back at any time, and nothing is wrong with the read model.
+                pause = FIRST_PAUSE;
+            }
+            Err(Unopened::Store(error)) => {
+                error!(%error, "the read model cannot be built");
                 shared.board.stuck(State::Broken);
             }
         }
@@ -38,7 +48,8 @@ pub(super) async fn run(ledger: Arc<Ledger>, shared: Arc<Shared>) {
         if begun_at.elapsed() > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
         }
-        tokio::time::sleep(pause).await;
+        // Meanwhile the accounts are told what others write.
+        let _ = tokio::time::timeout(pause, Arc::clone(&ledger).follow_alone()).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 }
@@ -67,19 +78,27 @@ impl Follower for Projector {
     }
 }
 
+/// Why there is no read model.
+enum Unopened {
+    /// Its file cannot be used.
+    Model(String),
+    /// The log cannot be read.
+    Store(ReadError),
+}
+
 /// Opens the read model of this ledger, from nothing if need be.
-async fn open(ledger: &Ledger, shared: &Arc<Shared>) -> Result<Projector, String> {
+async fn open(ledger: &Ledger, shared: &Arc<Shared>) -> Result<Projector, Unopened> {
     let was_damaged = shared.board.now().state == State::Damaged;
     shared.board.opening();
     shared.pool.forget();
-    let (store, text) = (ledger.store(), |error: nemo_store::ReadError| error.to_string());
-    let mut model = open_file(shared, was_damaged).await?;
-    if !is_in(store.as_ref(), model.head()).await.map_err(text)? {
+    let store = ledger.store();
+    let mut model = open_file(shared, was_damaged).await.map_err(Unopened::Model)?;
+    if !belongs_to(store.as_ref(), model.head()).await.map_err(Unopened::Store)? {
         warn!("the read model does not belong to this ledger; building it anew");
         drop(model);
-        model = open_file(shared, true).await?;
+        model = open_file(shared, true).await.map_err(Unopened::Model)?;
     }
-    let catch_up_to = store.head().await.map_err(text)?;
+    let catch_up_to = store.head().await.map_err(Unopened::Store)?;
     shared.board.opened(model.position(), catch_up_to);
     Ok(Projector { model, shared: Arc::clone(shared) })
 }
@@ -107,7 +126,7 @@ async fn open_file(shared: &Arc<Shared>, anew: bool) -> Result<ReadModel, String
 
 /// Whether the last event that the read model reflects is in the ledger, at the same place. It is asked for by
 /// stream and revision: another store need not know the position.
-async fn is_in(store: &dyn EventStore, head: Option<&Head>) -> Result<bool, nemo_store::ReadError> {
+pub(crate) async fn belongs_to(store: &dyn EventStore, head: Option<&Head>) -> Result<bool, ReadError> {
     let Some(head) = head else { return Ok(true) };
     let found = store.read_stream(&head.stream, head.revision, Direction::Forwards, 1).await?;
     Ok(found.first().is_some_and(|record| record.position == head.position && record.event.hash == head.hash))

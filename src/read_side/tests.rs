@@ -52,7 +52,9 @@ impl Place {
     }
 
     fn start(&self) -> ReadSide {
-        ReadSide::start(self.dir.path(), &self.ledger)
+        let side = ReadSide::new(self.dir.path());
+        side.start(&self.ledger);
+        side
     }
 
     async fn create_org(&self, name: &str) -> Position {

@@ -20,17 +20,17 @@ const OVERDUE_SECS: i64 = 30;
 /// How often refusals are written down.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 
-/// Ends the calls that earlier starts of this node left open, once the read model knows all of them;
-/// then, every 10 s, those that are overdue, whoever made them.
+/// Ends the calls that earlier starts of this node left open, once the read model knows all of them, and
+/// those that are overdue, whoever made them. Looks every 10 s: what could not be ended once, because the
+/// store was away, is ended later.
 pub(super) async fn end_lost_calls(ledger: Arc<Ledger>, shared: Arc<Shared>) {
-    shared.board.caught_up().await;
-    end_all(&ledger, &shared, Lost::EarlierBoots(ledger.node().clone(), ledger.boot())).await;
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         // What is out of date lists calls that ended long ago.
         shared.board.caught_up().await;
+        end_all(&ledger, &shared, Lost::EarlierBoots(ledger.node().clone(), ledger.boot())).await;
         let deadline_by = ledger.now().plus_secs(OVERDUE_SECS.saturating_neg());
         end_all(&ledger, &shared, Lost::Overdue(deadline_by)).await;
     }

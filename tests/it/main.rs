@@ -32,6 +32,7 @@ mod revocation;
 mod rotation;
 mod sdk;
 mod secrets;
+mod server_store;
 mod stream;
 mod tidy;
 mod tls;

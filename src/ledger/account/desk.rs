@@ -103,6 +103,12 @@ impl<F: Fold> Desk<F> {
         self.decided.len().saturating_add(self.undecided.len())
     }
 
+    /// What must happen and is not known to be durable.
+    pub(super) fn unwritten_ends(&self) -> usize {
+        let decided = self.decided.iter().map(|decided| &decided.job);
+        decided.chain(&self.undecided).filter(|job| job.must_happen()).count()
+    }
+
     /// Whether the fold is durable as a whole, and not known to be behind.
     pub(super) fn is_settled(&self) -> bool {
         let known = self.durable == self.head.revision && self.seen <= self.durable;

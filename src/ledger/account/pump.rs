@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nemo_events::{Position, Revision, Sealed};
 use nemo_store::{AppendError, Direction, Expected, ReadError};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::{Account, Footing, stream};
 use crate::ledger::command::ExecuteError;
@@ -81,7 +81,7 @@ impl<F: Fold> Account<F> {
             desk.durable()
         };
         if let Failure::Unavailable(why) = &failure {
-            warn!(stream = %self.stream, why, "append failed; trying again");
+            debug!(stream = %self.stream, why, "append failed; trying again");
             self.core.health.failed(why);
             backoff.wait().await;
         }
@@ -95,8 +95,7 @@ impl<F: Fold> Account<F> {
     /// Appends one batch until its outcome is known.
     async fn append(&self, batch: &[Sealed]) -> Result<Durable, Failure> {
         let Some((first, last)) = batch.first().zip(batch.last()) else { return Err(Failure::MovedOn) };
-        let (first, last) = (first.revision, last.revision);
-        let expected = first.0.checked_sub(1).map_or(Expected::NoStream, |r| Expected::Exact(Revision(r)));
+        let (expected, last) = (Expected::before(first.revision), last.revision);
         let mut backoff = Backoff::new(self.core.pace);
         let mut in_doubt = false;
         self.before_append(last);
@@ -115,13 +114,13 @@ impl<F: Fold> Account<F> {
                     return Ok(Durable { revision: last, position });
                 }
                 Err(AppendError::Unknown(why)) => {
-                    warn!(stream = %self.stream, why, "append outcome unknown; looking");
+                    debug!(stream = %self.stream, why, "append outcome unknown; looking");
                     self.core.health.failed(&why);
                     self.desk().doubt();
                     in_doubt = true;
                 }
                 // An earlier attempt may have succeeded, or may yet: only a look can tell.
-                Err(error) if in_doubt => warn!(stream = %self.stream, %error, "append failed; looking"),
+                Err(error) if in_doubt => debug!(stream = %self.stream, %error, "append failed; looking"),
                 Err(AppendError::Conflict) => return Err(Failure::MovedOn),
                 Err(AppendError::Unavailable(why)) => return Err(Failure::Unavailable(why)),
                 Err(AppendError::Invalid(why)) => {
@@ -156,7 +155,7 @@ impl<F: Fold> Account<F> {
                 Look::There(durable) => return Some(Ok(durable)),
                 Look::Superseded => return Some(Err(Failure::MovedOn)),
                 Look::NotThere => return None,
-                Look::Unreadable(why) => warn!(stream = %self.stream, why, "cannot look for an append"),
+                Look::Unreadable(why) => debug!(stream = %self.stream, why, "cannot look for an append"),
             }
         }
     }
@@ -197,7 +196,10 @@ impl<F: Fold> Account<F> {
                     error!(stream = %self.stream, why, "the stream cannot be folded");
                     return self.desk().fail_all(&why);
                 }
-                Err(error) => warn!(stream = %self.stream, %error, "cannot read the stream; trying again"),
+                Err(error) => {
+                    debug!(stream = %self.stream, %error, "cannot read the stream; trying again");
+                    self.core.health.failed(&error.to_string());
+                }
             }
             let nobody_waits = {
                 let mut desk = self.desk();

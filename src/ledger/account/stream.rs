@@ -2,7 +2,7 @@
 
 use nemo_events::{EventRecord, Position, StreamHead, StreamName};
 use nemo_projections::At;
-use nemo_store::{Direction, MAX_PAGE, ReadError};
+use nemo_store::{Direction, MAX_PAGE};
 
 use crate::ledger::Core;
 use crate::ledger::command::ExecuteError;
@@ -21,10 +21,7 @@ pub(super) async fn read<F: Fold>(core: &Core, stream: &StreamName) -> Result<Re
     loop {
         let from = read.head.next_revision();
         let page = core.store.read_stream(stream, from, Direction::Forwards, MAX_PAGE).await;
-        let page = page.map_err(|error| match error {
-            ReadError::Unavailable(why) => ExecuteError::Unavailable(why),
-            damaged @ ReadError::Damaged { .. } => ExecuteError::Damaged(damaged.to_string()),
-        })?;
+        let page = page?;
         for record in &page {
             fold(&mut read, record).map_err(|error| {
                 ExecuteError::Damaged(format!("{stream} {}: {error}", record.event.revision))

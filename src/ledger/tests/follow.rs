@@ -179,3 +179,21 @@ async fn own_events_that_are_seen_before_their_append_is_answered_change_nothing
     assert_eq!(answer(node.looks(account.id()).await).await.unwrap().open, 2);
     assert_eq!(node.history(account.id()).await.authorized(), [1, 2].map(call_id));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_learn_what_others_wrote_though_nobody_builds_a_read_model() {
+    let memory = Arc::default();
+    let theirs = another_node(&memory, PACE).await;
+    theirs.has_key(key_id(1), unlimited()).await;
+    let ours = another_node(&memory, PACE).await;
+    let account = ours.account(key_id(1)).await;
+    let before = account.revision();
+    let (sender, _taken) = mpsc::unbounded_channel();
+    let fails_at_once = Notes { position: None, taken: sender, fails_at: 0 };
+    Arc::clone(&ours.ledger).follow(fails_at_once).await;
+    let follows = tokio::spawn(Arc::clone(&ours.ledger).follow_alone());
+    theirs.revokes(key_id(1)).await.await.unwrap().unwrap();
+    until(|| account.revision() > before).await;
+    ours.store.close().await;
+    follows.await.unwrap();
+}

@@ -203,3 +203,55 @@ async fn a_stop_waits_for_the_ends_in_hand() {
     assert!(settles.await.unwrap().is_ok());
     assert_eq!(node.records(StreamName::Key(account.id())).await.len(), 3);
 }
+
+#[tokio::test]
+async fn callers_of_a_cold_key_give_up_in_time_and_the_one_reading_of_it_goes_on_without_them() {
+    let memory = Arc::default();
+    another_node(&memory, PACE).await.has_key(key_id(1), unlimited()).await;
+    let patience = Duration::from_millis(100);
+    let node = another_node(&memory, Pace { authorize: patience, ..PACE }).await;
+    node.store.hold_reads();
+    let before = node.store.reads();
+    for _ in 0..3 {
+        let asking: Vec<_> = (0..100)
+            .map(|_| {
+                let ledger = Arc::clone(&node.ledger);
+                tokio::spawn(async move { ledger.key_for_caller(key_id(1)).await.map(|_| ()) })
+            })
+            .collect();
+        for asking in asking {
+            assert!(matches!(answer(asking).await, Err(ExecuteError::Unavailable(_))));
+        }
+        assert_eq!(node.ledger.core.tasks.len(), 1, "one reading for all of them");
+    }
+    assert!(node.ledger.key_in_memory(key_id(1)).is_none());
+    node.store.release_reads();
+    until(|| node.ledger.key_in_memory(key_id(1)).is_some()).await;
+    assert_eq!(node.store.reads() - before, 2, "a page and the end");
+}
+
+#[tokio::test]
+async fn a_reading_that_failed_is_made_again_for_the_next_caller() {
+    let memory = Arc::default();
+    another_node(&memory, PACE).await.has_key(key_id(1), unlimited()).await;
+    let node = another_node(&memory, PACE).await;
+    node.store.then_reads([Reading::Away]);
+    let given_up = node.ledger.key_for_caller(key_id(1)).await;
+    assert!(matches!(given_up, Err(ExecuteError::Unavailable(_))));
+    assert!(node.ledger.key_for_caller(key_id(1)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_node_starts_once_however_often_it_is_asked_and_not_with_foreign_secrets() {
+    let node = node().await;
+    let nothing_new = |_: &[_]| Ok::<_, &str>(Vec::new());
+    for _ in 0..2 {
+        node.ledger.node_started(nothing_new).await.unwrap().unwrap();
+    }
+    let started = node.records(StreamName::Gateway).await;
+    assert_eq!(started.len(), 1);
+    let another = another_node(&node.store.memory, PACE).await;
+    let refused = another.ledger.node_started(|_: &[_]| Err::<Vec<_>, _>("foreign")).await.unwrap();
+    assert_eq!(refused, Err("foreign"));
+    assert_eq!(node.records(StreamName::Gateway).await, started, "nothing was written");
+}

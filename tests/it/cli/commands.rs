@@ -49,6 +49,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("doctor", "cli::doctor"),
     ("init", "cli::init"),
     ("reload", "cli::reload"),
+    ("ledger copy", "server_store::moving"),
+    ("secrets create", "server_store::starting"),
     ("secrets status", "rotation"),
     ("secrets rotate-master-key", "rotation"),
     ("secrets master-key-leaked", "rotation"),

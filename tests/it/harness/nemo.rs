@@ -46,6 +46,7 @@ impl Nemo {
         let home = new_home();
         std::fs::write(home.path().join("provider-key"), provider.key()).unwrap();
         std::fs::write(home.path().join("nemo.toml"), setup.toml(home.path(), &provider)).unwrap();
+        setup.prepare(home.path());
         let http = reqwest::Client::builder().no_proxy().retry(reqwest::retry::never()).timeout(PATIENCE);
         // Connections are never used twice, so that each test knows what a new one means.
         let http = match &setup.authority {
@@ -186,6 +187,20 @@ impl Nemo {
         command.env("NEMO_SERVER", self.url("")).env("NEMO_MASTER_KEY_FILE", self.master_key_file());
         command.current_dir(self.home());
         command
+    }
+
+    /// The program as a command that needs no gateway to run.
+    pub(crate) fn local_cli(&self) -> Command {
+        let mut command = nemo();
+        command.current_dir(self.home());
+        command
+    }
+
+    /// Adds lines to the end of the configuration, for the next start.
+    pub(crate) fn append_to_config(&self, lines: &str) {
+        let file = self.home().join("nemo.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text + "\n" + lines).unwrap();
     }
 
     /// What a provider with this behaviour answers to the bytes that ours was sent last: the body, as it is.

@@ -24,6 +24,7 @@ pub(crate) struct Setup {
     more: String,
     env: Vec<(String, String)>,
     pub(super) authority: Option<Vec<u8>>,
+    makes_secrets: bool,
 }
 
 impl Setup {
@@ -49,6 +50,25 @@ impl Setup {
     pub(crate) fn more(mut self, tables: &str) -> Setup {
         push(&mut self.more, tables);
         self
+    }
+
+    /// The ledger on a server, with secrets made beforehand: a start makes none for a server.
+    pub(crate) fn on_server(mut self, url: &str) -> Setup {
+        self.makes_secrets = true;
+        self.more(&format!("[store]\nurl = \"{url}\""))
+    }
+
+    /// The same without secrets.
+    pub(crate) fn without_secrets(mut self) -> Setup {
+        self.makes_secrets = false;
+        self
+    }
+
+    pub(super) fn prepare(&self, home: &Path) {
+        if self.makes_secrets {
+            std::fs::create_dir(home.join("data")).unwrap();
+            nemo::auth::secrets::Secrets::create(&home.join("data/secrets")).unwrap();
+        }
     }
 
     /// An environment variable of the process. All other `NEMO_…` variables are taken out of it.

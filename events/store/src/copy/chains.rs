@@ -19,12 +19,17 @@ pub struct Chains {
 }
 
 impl Chains {
-    pub(super) fn new() -> Self {
+    /// Of a log of which nothing was read yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self { heads: HashMap::new(), events: 0, bytes: 0, log: Digest::of_fields(LOG, &[]) }
     }
 
     /// Takes the next event of the log, which must follow its stream's last one.
-    pub(super) fn follow(&mut self, event: &Sealed) -> Result<(), ChainError> {
+    ///
+    /// # Errors
+    /// [`ChainError::Broken`]
+    pub fn follow(&mut self, event: &Sealed) -> Result<(), ChainError> {
         match self.heads.get_mut(&event.stream) {
             Some(head) => {
                 event.follows(head)?;
@@ -73,6 +78,12 @@ impl Chains {
             log: self.log,
             heads: Digest::of_fields(HEADS, &fields),
         }
+    }
+}
+
+impl Default for Chains {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
