@@ -24,7 +24,7 @@ fn has_script() -> bool {
 
 #[tokio::test]
 async fn a_table_is_coloured_on_a_terminal_unless_no_color_is_set() {
-    assert!(has_script(), "util-linux's `script` is needed; scripts/setup installs it");
+    assert!(has_script(), "`script` of util-linux (Debian: bsdutils) is needed");
     let nemo = Nemo::start().await;
     nemo.rich_key().await;
     let head = nemo.ask("/api/ledger").await["position"].to_string();
@@ -39,7 +39,7 @@ async fn a_table_is_coloured_on_a_terminal_unless_no_color_is_set() {
 
 #[tokio::test]
 async fn what_cannot_be_undone_is_asked_about_on_a_terminal() {
-    assert!(has_script(), "util-linux's `script` is needed; scripts/setup installs it");
+    assert!(has_script(), "`script` of util-linux (Debian: bsdutils) is needed");
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
     let line = format!("keys revoke {}", key.id());
