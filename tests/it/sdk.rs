@@ -13,17 +13,20 @@ use crate::harness::{INPUT, Key, Nemo, OUTPUT, Setup};
 /// The clients by name, with the command that runs cases from standard input.
 fn clients() -> [(&'static str, Command); 2] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let venv = target(root).join("sdk/venv/bin/python");
-    assert!(venv.exists(), "the Python client is not installed: run scripts/setup");
-    let mut python = Command::new(venv);
+    let mut python = python();
     python.arg(root.join("tests/sdk/client.py"));
     let mut node = Command::new("node");
     node.arg(root.join("tests/sdk/client.mjs"));
     [("python", python), ("node", node)]
 }
 
-fn target(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+/// Python with what `tests/sdk/requirements.txt` names.
+pub(crate) fn python() -> Command {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
+    let python = target.join("sdk/venv/bin/python");
+    assert!(python.exists(), "the Python client is not installed: run scripts/setup");
+    Command::new(python)
 }
 
 /// Runs cases one after the other; what their user saw, in order.
