@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
@@ -14,12 +15,14 @@ pub mod inference;
 pub mod init;
 pub mod ledger;
 pub mod ledger_copy;
+pub mod ledger_status;
 pub mod management;
 pub mod metrics;
 pub mod openapi;
 pub mod providers;
 pub mod proxy;
 pub mod read_side;
+pub mod rebuild;
 pub mod reference;
 pub mod reload;
 pub mod request_id;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use nemo::cli::{self, Cli, Command, LedgerCommand, ServeArgs, SimulateProviderArgs};
 use nemo::config::{Config, ConfigError, Environment};
 use nemo::traces::Traces;
-use nemo::{doctor, init, ledger_copy, providers, server, telemetry, verify};
+use nemo::{backup, doctor, init, ledger_copy, ledger_status, providers, rebuild, server, telemetry, verify};
 
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
@@ -36,6 +36,11 @@ async fn run(command: Command) -> ExitCode {
         Command::Ledger(args) => match args.command {
             LedgerCommand::Verify(args) => cli::finish(verify::run(&args).await),
             LedgerCommand::Copy(args) => cli::finish(ledger_copy::run(&args).await),
+            LedgerCommand::Status(args) => cli::finish(ledger_status::run(args).await),
+            LedgerCommand::Backup(args) => cli::finish(backup::make(args).await),
+            LedgerCommand::Restore(args) => cli::finish(backup::restore(args).await),
+            LedgerCommand::Rebuild(args) => cli::finish(rebuild::run(&args).await),
+            LedgerCommand::AcceptEnd(args) => cli::finish(backup::accept_end(&args).await),
         },
         Command::SimulateProvider(args) => cli::finish(simulate(args).await),
         Command::Completions(args) => cli::finish(cli::completions::run(&args).map_err(anyhow::Error::from)),

@@ -15,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::store_password::StorePassword;
+use crate::backup::marks;
 use crate::config::{Config, PasswordSource, ServerStore, StoreEntry, StoreLogin};
 use crate::metrics::store::StoreMetrics;
 
@@ -67,6 +68,7 @@ pub async fn open(config: &Config, metrics: StoreMetrics) -> anyhow::Result<Open
     let dir = &config.server.data_dir;
     match &config.store {
         StoreEntry::Embedded => {
+            marks::refuse_to_write(dir)?;
             let on_commit = Box::new(move |commit: Commit| metrics.committed(commit.events, commit.took));
             open_embedded_with(dir.clone(), Options { on_commit, ..options() }).await
         }
@@ -142,11 +144,11 @@ pub fn is_in(dir: &Path) -> bool {
 }
 
 #[cfg(not(feature = "failpoints"))]
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options::default()
 }
 
 #[cfg(feature = "failpoints")]
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options { on_phase: Some(crate::failpoint::reached), ..Options::default() }
 }

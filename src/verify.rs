@@ -1,20 +1,25 @@
 //! `nemo ledger verify`: proves a ledger that nobody writes to, and its read model (I6).
 
+mod serving;
+
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use nemo_events::{EventRecord, Position};
 use nemo_read_model::{Difference, ReadModel, compare};
 use nemo_store::copy::Chains;
 use nemo_store::embedded::DirLock;
-use nemo_store::{EventStore, MAX_PAGE, ReadError};
+use nemo_store::{EventStore, MAX_PAGE, ReadError, UpTo};
 
+use crate::backup::directory;
+use crate::backup::marks::{self, Manifest};
 use crate::cli::progress::Progress;
 use crate::cli::{CommandError, Exit, VerifyArgs};
 use crate::config::StoreEntry;
 use crate::ledger_copy::first_answer;
 use crate::read_side::FILE;
-use crate::store;
+use crate::{failpoint, store};
 
 /// Checks every hash and every chain, builds the read model again from nothing, and compares it with the
 /// one on disk, if there is one.
@@ -23,6 +28,9 @@ use crate::store;
 /// A ledger that is in use or damaged, or a read model that differs, with exit code 5; a server that cannot
 /// be reached, with 6.
 pub async fn run(args: &VerifyArgs) -> anyhow::Result<()> {
+    if args.serving {
+        return serving::run(args.remote.clone()).await;
+    }
     let config = args.server.over_config(args.store.as_deref(), args.data_dir.as_deref())?;
     let dir = &config.server.data_dir;
     match &config.store {
@@ -39,14 +47,46 @@ pub async fn run(args: &VerifyArgs) -> anyhow::Result<()> {
 
 async fn in_directory(dir: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(dir.is_dir(), "there is no directory {}", dir.display());
-    let checking = Progress::begin("checking events");
-    let opened = store::open_embedded(dir.to_owned(), move |done| checking.at(done.done, done.total)).await;
-    let opened = opened.map_err(|error| broken(format!("The ledger does not hold: {error:#}.")))?;
-    let events = opened.events.head().await?.map_or(0, |head| head.0);
-    eprintln!("{events} events: every hash, chain and position holds");
-    let result = projections(&*opened.events, Some(&dir.join(FILE)), dir).await;
-    opened.events.close().await;
+    marks::refuse_unfinished(dir)?;
+    let backup = Manifest::read(dir)?;
+    let opened = directory::open(dir).await?;
+    let result = match backup {
+        Some(manifest) => of_backup(&opened, dir, &manifest).await,
+        None => of_ledger(&*opened, dir).await,
+    };
+    opened.close().await;
     result
+}
+
+async fn of_ledger(events: &dyn EventStore, dir: &Path) -> anyhow::Result<()> {
+    let count = events.head().await?.map_or(0, |head| head.0);
+    eprintln!("{count} events: every hash, chain and position holds");
+    sweep(dir)?;
+    projections(events, Some(&dir.join(FILE)), dir).await
+}
+
+/// A backup has no read model; it has a description that must fit.
+async fn of_backup(events: &Arc<dyn EventStore>, dir: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    let past = UpTo::new(Arc::clone(events), manifest.end());
+    let same = chains(&past).await?.same();
+    if !manifest.describes(&same) {
+        let what = format!("The backup {} is not what its backup.json says.", dir.display());
+        return Err(broken(what).into());
+    }
+    eprintln!("{} events: every hash, chain and position holds; all as backed up", same.events);
+    projections(&past, None, &std::env::temp_dir()).await
+}
+
+/// Removes what a run left that was killed. The directory is this process's own.
+fn sweep(dir: &Path) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        let left = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("verify-"));
+        if left && path.is_dir() {
+            std::fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A server checks nothing of a ledger when it starts, so everything is read here.
@@ -125,6 +165,7 @@ async fn caught_up(events: &dyn EventStore, mut model: ReadModel) -> anyhow::Res
             return Ok(model);
         }
         model.apply(&page)?;
+        failpoint::reached("verify-page");
     }
 }
 

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
+use super::ledger::{AcceptEndArgs, BackupArgs, RebuildArgs, RestoreArgs, StatusArgs};
 use super::output::Output;
 use super::place::StoreOptions;
+use super::remote::RemoteOptions;
 use crate::config::well_known_providers;
 
 /// Serve inference and management
@@ -96,6 +98,16 @@ pub enum LedgerCommand {
     Verify(VerifyArgs),
     /// Copy a stopped ledger to another directory or to a server, or back; goes on where an earlier run ended
     Copy(CopyArgs),
+    /// Where the ledger and its read model stand
+    Status(StatusArgs),
+    /// Back the ledger up while a node serves it, or a stopped one; given again, the backup goes on
+    Backup(BackupArgs),
+    /// Make a data directory of a backup; given again after an interruption, it goes on
+    Restore(RestoreArgs),
+    /// Build a stopped node's read model anew from its ledger
+    Rebuild(RebuildArgs),
+    /// Take the end of a ledger whose watermark is lost for granted
+    AcceptEnd(AcceptEndArgs),
 }
 
 /// Which ledger to verify.
@@ -110,6 +122,12 @@ pub struct VerifyArgs {
     /// How it is reached.
     #[command(flatten)]
     pub server: StoreOptions,
+    /// Read the ledger from the node that serves it, over HTTP, and check it here
+    #[arg(long, conflicts_with_all = ["data_dir", "store"])]
+    pub serving: bool,
+    /// The node that serves.
+    #[command(flatten)]
+    pub remote: RemoteOptions,
 }
 
 /// What is copied where.

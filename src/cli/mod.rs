@@ -14,6 +14,7 @@ pub mod completions;
 pub mod consent;
 pub mod exit;
 pub mod keys;
+pub mod ledger;
 pub mod limits;
 pub mod local;
 pub mod orgs;
@@ -46,6 +47,7 @@ pub use calls::CallsArgs;
 pub use completions::CompletionsArgs;
 pub use exit::{CommandError, Exit, finish};
 pub use keys::KeysArgs;
+pub use ledger::{AcceptEndArgs, BackupArgs, RebuildArgs, RestoreArgs, StatusArgs};
 pub use local::{
     CopyArgs, DoctorArgs, InitArgs, LedgerArgs, LedgerCommand, ServeArgs, SimulateProviderArgs, VerifyArgs,
 };

@@ -22,7 +22,7 @@ use crate::cli::values::{OrgName, ServerUrl};
 const PAGE_MAX: u64 = 200;
 
 /// Options of every command that speaks HTTP.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server and output")]
 pub struct RemoteOptions {
     /// Where the server is

@@ -10,6 +10,7 @@
 
 mod asked;
 mod calls;
+mod events;
 mod failures;
 mod history;
 mod input;

@@ -1,6 +1,7 @@
 //! Every management route, with what is told of it.
 
 use super::calls::{self, CallAnswer, CorrectedAnswer, CorrectionAsked};
+use super::events::{self, LedgerEvents, LedgerPage};
 use super::history::{self, CallPage, CallQuery, EventPage, EventQuery};
 use super::input::{AsOf, Nothing, Why};
 use super::key_secrets::{self, NewKey, Rotation, WithSecret};
@@ -259,6 +260,14 @@ fn operations() -> Vec<Route> {
                 Reply::ok::<status::Status<'_>>("Where the ledger stands."),
             )
             .query::<AsOf>(""),
+        get("/api/ledger/events", events::list)
+            .described(
+                "List ledger events",
+                "All events of all streams in the ledger's order, byte for byte, so that every hash can be \
+                 recomputed: what `nemo ledger backup` reads. Keep `position` to go on behind it later.",
+                Reply::ok::<LedgerPage<'_>>("Events behind a position, oldest first."),
+            )
+            .query::<LedgerEvents>("limit=10"),
         get("/api/secrets", secrets::list)
             .described(
                 "List secrets",

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use nemo_events::Position;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::Unread;
 
 /// What the read model is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ReadModelState)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -40,7 +40,7 @@ impl State {
 }
 
 /// Where the read model stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ReadModelProgress)]
 pub struct Progress {
     /// What it is doing.

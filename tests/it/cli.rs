@@ -6,6 +6,7 @@ mod corrections;
 mod doctor;
 mod follow;
 mod init;
+mod ledger;
 mod local;
 mod output;
 mod reload;

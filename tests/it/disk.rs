@@ -132,3 +132,34 @@ async fn a_failed_sync_ends_the_process_and_the_next_start_checks_everything() {
     assert_ne!(shown["position"], Value::Null);
     stopped_and_verified(&nemo).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_and_a_restore_without_room_say_so_and_are_completed_when_there_is_some() {
+    let nemo = Nemo::start().await;
+    let disk = Disk(tempfile::tempdir().unwrap());
+    let key = nemo.rich_key().await;
+    key.chat(json!({})).await.ok();
+    let run = |line: &str, crash_at: &str| {
+        let mut command = nemo.cli();
+        command.env("LD_PRELOAD", shim()).env("FAULTY_DISK", disk.0.path());
+        if !crash_at.is_empty() {
+            command.env("NEMO_CRASH_AT", crash_at);
+        }
+        let output = command.arg("ledger").args(line.split_whitespace()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for line in ["backup b", "restore b --data-dir r"] {
+        // With failpoints, once there is a target to fill up.
+        let place = format!("{}-copying:1", line.split(' ').next().unwrap_or_default());
+        if cfg!(feature = "failpoints") {
+            tokio::task::block_in_place(|| run(line, &place));
+        }
+        disk.set("full");
+        let (code, told) = tokio::task::block_in_place(|| run(line, ""));
+        assert!(code == Some(1) && told.contains("full"), "{line} {told}");
+        key.chat(json!({})).await.ok();
+        disk.mend("full");
+        let (code, told) = tokio::task::block_in_place(|| run(line, ""));
+        assert_eq!(code, Some(0), "{line} {told}");
+    }
+}

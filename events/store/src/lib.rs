@@ -12,12 +12,14 @@ pub mod eventstoredb;
 mod follow;
 pub mod memory;
 mod subscription;
+mod up_to;
 
 pub use append::append_bytes;
 pub use embedded::EmbeddedStore;
 pub use eventstoredb::EventStoreDb;
 pub use memory::MemoryStore;
 pub use subscription::Subscription;
+pub use up_to::UpTo;
 
 use async_trait::async_trait;
 use nemo_events::{EventRecord, Position, Revision, Sealed, StreamName};

@@ -12,7 +12,8 @@ use super::{FORMATS, Ran, ran, run};
 use crate::harness::{Key, Nemo};
 
 /// A command that speaks to a server: its words, and its arguments. Of these, `KEY` stands for a new key,
-/// `CALL` for one of its calls, `ORG` for an org, `NEW_ORG` for one that is only for this command.
+/// `CALL` for one of its calls, `ORG` for an org, `NEW_ORG` for one that is only for this command, `NEW_DIR` for
+/// a directory that is not there.
 const REMOTE: &[(&str, &str)] = &[
     ("keys create", "--org ORG --name made --budget day=1"),
     ("keys list", ""),
@@ -38,13 +39,18 @@ const REMOTE: &[(&str, &str)] = &[
     ("calls correct", "CALL --charged 0 --reason invoice --yes"),
     ("spend", "--by key"),
     ("prices list", ""),
+    ("ledger status", ""),
+    ("ledger backup", "NEW_DIR"),
+    ("ledger verify", "--serving"),
 ];
 
 /// Commands that do not speak to a server, or not to it alone, with the tests that run them.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("serve", "all that start a gateway"),
     ("simulate-provider", "cli::local::the_simulated_provider_says_where_it_listens"),
-    ("ledger verify", "disk::…, cli::local::a_ledger_is_verified_in_silence_on_stdout"),
+    ("ledger restore", "cli::ledger"),
+    ("ledger rebuild", "cli::ledger"),
+    ("ledger accept-end", "cli::ledger::refusals"),
     ("completions", "cli::local::a_shell_learns_every_command"),
     ("doctor", "cli::doctor"),
     ("init", "cli::init"),
@@ -105,6 +111,7 @@ impl World {
             "CALL" => call.clone(),
             "NEW_ORG" => new_org.clone(),
             "ORG" => "acme".to_owned(),
+            "NEW_DIR" => format!("backup-of-{}", key.public_id()),
             word => word.to_owned(),
         };
         words.split_whitespace().map(str::to_owned).chain(args.split_whitespace().map(stands_for)).collect()
