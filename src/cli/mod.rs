@@ -72,7 +72,6 @@ pub struct Cli {
 
 /// What `nemo` can do.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each process")]
 pub enum Command {
     /// Serve inference and management
     Serve(ServeArgs),

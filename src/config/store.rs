@@ -168,6 +168,7 @@ fn prefix(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
     use std::path::Path;
 
     use super::super::{Config, Environment};
