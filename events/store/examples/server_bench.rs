@@ -41,7 +41,7 @@ async fn main() -> Result<(), Failure> {
     }
     embedded.close().await;
     for round_trip in [0, 1, 5] {
-        for sessions in [1, 8, 64] {
+        for sessions in [1, 8, 32, 64] {
             let file = dir.join(format!("server-{round_trip}-{sessions}"));
             let server = Simulator::start(nemo_eventstoredb_simulator::Options::default().durable(file));
             server.latency(Duration::from_millis(round_trip));
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Failure> {
             let store = Arc::new(EventStoreDb::connect(&options)?);
             store.reachable().await;
             let name = format!("server, {round_trip} ms away, {sessions} sessions");
-            for load in LOADS.into_iter().filter(|load| load.producers > 1 || sessions == 8) {
+            for load in LOADS.into_iter().filter(|load| load.producers > 1 || sessions == 32) {
                 measure(&name, store.clone(), load, length).await?;
             }
             store.close().await;

@@ -108,7 +108,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            sessions: 8,
+            sessions: 32,
             timeout: Duration::from_secs(5),
             scan_timeout: Duration::from_secs(60),
             check_every: Duration::from_secs(5),
