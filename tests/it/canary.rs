@@ -7,6 +7,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use nemo_test_stores::on_each_store;
 use reqwest::Method;
 use serde_json::json;
 
@@ -96,7 +97,7 @@ fn remember(answers: &mut Vec<(String, Vec<u8>)>, what: &str, answer: &Answer) {
 const PROMPT: &str = "the canary sings <of> prompts & secrets";
 const PROVIDER_KEY: &str = "sk-provider-canary-9f8e7d6c5b4a39281706";
 
-#[tokio::test(flavor = "multi_thread")]
+#[on_each_store(flavor = "multi_thread")]
 async fn no_secret_and_no_prompt_is_left_anywhere() {
     // The most talkative log there is.
     let nemo = Setup::default().env("NEMO_LOG", "trace").start().await;
@@ -149,6 +150,7 @@ async fn no_secret_and_no_prompt_is_left_anywhere() {
     nemo.terminate().await;
     remains.push(("stderr".to_owned(), log.text().into_bytes()));
     remains.extend(files(&nemo.data()));
+    remains.push(("the server's log".to_owned(), nemo.server_log()));
     remains.extend(answers);
     let peppers = fs::read_to_string(nemo.data().join("secrets/peppers.toml")).unwrap();
     let pepper = peppers.split('"').find(|word| word.len() == 64).expect("a pepper in hex").to_owned();
@@ -196,7 +198,7 @@ fn a_planted_leak_is_found_in_every_guise() {
 
 /// Whatever a panic says, the log does not repeat it, the caller gets an error, and the node lives on.
 #[cfg(feature = "failpoints")]
-#[tokio::test(flavor = "multi_thread")]
+#[on_each_store(flavor = "multi_thread")]
 async fn a_panic_tells_nothing_and_harms_nobody_else() {
     let nemo = Setup::default().env("NEMO_MUTATION", "panic-with-the-model").start().await;
     let key = nemo.rich_key().await;

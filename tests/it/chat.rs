@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use nemo_test_stores::on_each_store;
 use serde_json::{Value, json};
 
 use crate::fake_provider::Behaviour;
 use crate::harness::{CACHED, INPUT, Key, Nemo, OUTPUT, nanos};
 
-#[tokio::test]
+#[on_each_store]
 async fn a_call_is_billed_for_exactly_what_its_provider_reports() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -25,7 +26,7 @@ async fn a_call_is_billed_for_exactly_what_its_provider_reports() {
     key.books_balance().await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_key_s_stream_tells_the_whole_call() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -55,7 +56,7 @@ async fn the_key_s_stream_tells_the_whole_call() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn cached_tokens_cost_less_and_reasoning_is_output() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(100, 50).cached_tokens(40).reasoning_tokens(20));
@@ -69,7 +70,7 @@ async fn cached_tokens_cost_less_and_reasoning_is_output() {
     assert_eq!(key.provider_bill(), answer.cost());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn bytes_that_need_no_change_reach_the_provider_as_they_were_sent() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -95,7 +96,7 @@ async fn bytes_that_need_no_change_reach_the_provider_as_they_were_sent() {
     assert_eq!(call.charged(), key.provider_bill());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_provider_sees_its_own_key_and_no_header_of_the_caller() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -138,7 +139,7 @@ async fn the_provider_sees_its_own_key_and_no_header_of_the_caller() {
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/v1/chat/completions"));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_caller_sees_no_header_of_the_provider() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -157,7 +158,7 @@ async fn the_caller_sees_no_header_of_the_provider() {
     assert_ne!(answer.header("x-request-id"), Some("req_fake_0"));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_body_that_came_in_pieces_is_the_same_body() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -171,7 +172,7 @@ async fn a_body_that_came_in_pieces_is_the_same_body() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_model_can_be_asked_for_at_its_provider() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -184,7 +185,7 @@ async fn a_model_can_be_asked_for_at_its_provider() {
     );
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn what_is_left_of_the_rates_is_told_with_every_answer() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(100, 100));
@@ -200,7 +201,7 @@ async fn what_is_left_of_the_rates_is_told_with_every_answer() {
     assert_eq!(answer.header("x-nemo-budget-remaining"), None);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_models_that_a_key_may_call_are_listed() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -230,7 +231,7 @@ async fn the_models_that_a_key_may_call_are_listed() {
     assert_eq!(nemo.provider().request_count(), 0, "nobody else was asked");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_key_s_holder_sees_its_limits_and_what_is_left_of_them() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -251,7 +252,7 @@ async fn a_key_s_holder_sees_its_limits_and_what_is_left_of_them() {
     assert!(!told.to_string().contains("sk-nemo-"), "{told}");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_key_works_in_either_header_and_nowhere_else() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -263,7 +264,7 @@ async fn a_key_works_in_either_header_and_nowhere_else() {
     crate::harness::Answer::of(in_url).await.refused(401, "missing_api_key");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn calls_at_the_same_time_are_each_billed_once() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));

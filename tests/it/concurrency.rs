@@ -7,6 +7,7 @@ pub(crate) mod account;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use nemo_test_stores::on_each_store;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -119,7 +120,7 @@ async fn next(answers: &mut Answers, count: usize) -> Vec<(usize, Answer)> {
     next
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn as_many_calls_are_made_as_holds_fit_and_everybody_else_is_refused() {
     let nemo = Nemo::start().await;
     let Sample { hold, input_tokens } = sample(&nemo).await;
@@ -141,7 +142,7 @@ async fn as_many_calls_are_made_as_holds_fit_and_everybody_else_is_refused() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn limits_of_calls_at_a_time_and_of_requests_a_minute_hold_in_a_crowd() {
     let nemo = Nemo::start().await;
     let budget = json!([{"window": "total", "limit": "10"}]);
@@ -158,7 +159,7 @@ async fn limits_of_calls_at_a_time_and_of_requests_a_minute_hold_in_a_crowd() {
     assert_eq!(rushes[1].key.books_balance().await.len(), 2);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn who_waits_as_told_gets_through_if_the_sum_fits() {
     let nemo = Nemo::start().await;
     let Sample { hold, input_tokens } = sample(&nemo).await;

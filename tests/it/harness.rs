@@ -15,9 +15,13 @@
 //! ```
 //!
 //! Nothing sleeps for a fixed time: what comes true later is waited for with [`until`], the provider's phases
-//! (`until_held`, `hold_at`) or [`Log::until`]. Every answer is held against the OpenAPI document. Map: `setup` configuration · `process` the program itself ·
-//! `nemo` a running gateway · `key` a virtual key and what it may do · `answer` replies, streams, raw sockets · `described` the document ·
-//! `ledger` events and calls as the API tells them.
+//! (`until_held`, `hold_at`) or [`Log::until`]. Every answer is held against the OpenAPI document. Map: `setup`
+//! configuration · `store` where ledgers are · `process` the program itself · `nemo` a running gateway · `key` a
+//! virtual key and what it may do · `answer` replies, streams, raw sockets · `described` the document · `ledger`
+//! events and calls as the API tells them.
+//!
+//! A test under `#[on_each_store]` is a story that holds wherever the ledger is: it runs twice, with its gateways'
+//! ledgers in their data directories (`…::embedded`) and on a server (`…::eventstoredb`).
 #![allow(dead_code, reason = "a vocabulary for tests: not every build of the test binary uses every word")]
 
 mod answer;
@@ -27,6 +31,7 @@ mod ledger;
 mod nemo;
 mod process;
 mod setup;
+mod store;
 
 use std::time::Duration;
 
@@ -41,6 +46,7 @@ pub(crate) use nemo::Nemo;
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use process::{Exited, Log, nemo as program};
 pub(crate) use setup::Setup;
+pub(crate) use store::Store;
 
 /// What one token of `gpt-test` and `gpt-think` costs, in nano-dollars.
 pub(crate) const INPUT: i128 = 2_500;

@@ -1,5 +1,6 @@
 //! What a call may cost at most: its hold, and the output limit that it is given where it brings none.
 
+use nemo_test_stores::on_each_store;
 use serde_json::{Value, json};
 
 use crate::fake_provider::{Behaviour, UsdPerMillion};
@@ -18,7 +19,7 @@ pub(crate) fn hold_adds_up(call: &Call) {
     assert_eq!(call.hold(), i128::from(input) * INPUT + i128::from(output) * OUTPUT);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn several_choices_are_held_and_billed_together() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -33,7 +34,7 @@ async fn several_choices_are_held_and_billed_together() {
     hold_adds_up(&call);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_call_that_uses_all_that_it_may_still_fits_its_hold() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -46,7 +47,7 @@ async fn a_call_that_uses_all_that_it_may_still_fits_its_hold() {
     assert!(!calls[1].is_over_hold());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_request_without_an_output_limit_gets_one_that_its_headers_name() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -65,7 +66,7 @@ async fn a_request_without_an_output_limit_gets_one_that_its_headers_name() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_given_output_limit_is_at_most_what_a_quarter_of_the_rest_pays_for() {
     let nemo = Nemo::start().await;
     // A quarter of 0.12 dollars pays for 3,000 tokens.
@@ -86,7 +87,7 @@ async fn a_given_output_limit_is_at_most_what_a_quarter_of_the_rest_pays_for() {
         .refused(402, "budget_exceeded");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_output_limit_goes_on_under_the_name_that_the_caller_gave_it() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -99,7 +100,7 @@ async fn an_output_limit_goes_on_under_the_name_that_the_caller_gave_it() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_tokenizer_is_asked_where_only_the_bound_by_bytes_stands_in_the_way() {
     let nemo = Setup::default().provider("catalogue = \"openai\"").start().await;
     let price = UsdPerMillion { input: "2.50", cached: "1.25", output: "10" };
@@ -118,7 +119,7 @@ async fn the_tokenizer_is_asked_where_only_the_bound_by_bytes_stands_in_the_way(
     assert!(by_bytes.hold() > 30_000_000 && by_tokens.hold() < 7_000_000, "{by_tokens:?}");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn input_is_never_held_above_the_context_window() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -137,7 +138,7 @@ async fn input_is_never_held_above_the_context_window() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_key_that_clamps_gets_the_output_limit_that_its_budget_pays_for() {
     let nemo = Nemo::start().await;
     let key =

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nemo_test_stores::on_each_store;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ async fn stop_and_wait_until_it_shows(nemo: &Nemo) {
     until("it is not ready any more", stopping).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn everything_is_as_it_was_after_a_clean_restart() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -34,7 +35,7 @@ async fn everything_is_as_it_was_after_a_clean_restart() {
     assert_eq!(key.books_balance().await.len(), 2);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn everything_acknowledged_is_there_after_a_crash() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -51,7 +52,7 @@ async fn everything_acknowledged_is_there_after_a_crash() {
     assert_eq!(key.books_balance().await.len(), 6);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn limits_and_states_outlive_a_crash() {
     let nemo = Nemo::start().await;
     let rated = nemo.key(json!({"unlimited": true, "requests_per_minute": 1})).await;
@@ -76,7 +77,7 @@ async fn limits_and_states_outlive_a_crash() {
     suspended.chat(json!({})).await.ok();
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn lists_come_back_when_their_database_is_gone() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -97,7 +98,7 @@ async fn lists_come_back_when_their_database_is_gone() {
     assert_eq!(calls["calls"].as_array().unwrap().len(), 2);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_call_that_was_open_in_a_crash_is_charged_its_hold() {
     let nemo = Nemo::start().await;
     nemo.provider().hold_at(Phase::Received);
@@ -118,7 +119,7 @@ async fn a_call_that_was_open_in_a_crash_is_charged_its_hold() {
     key.chat(json!({})).await.ok();
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_stop_waits_for_running_calls_and_refuses_new_ones() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -139,7 +140,7 @@ async fn a_stop_waits_for_running_calls_and_refuses_new_ones() {
     assert_eq!((&call.ended["ending"], call.charged()), (&json!("completed"), 9 * INPUT + 7 * OUTPUT));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn calls_that_outlast_the_drain_are_cut_and_settled() {
     let nemo = Setup::default().server("drain_secs = 1").start().await;
     nemo.provider().script(Behaviour::success(9, 40));
@@ -159,7 +160,7 @@ async fn calls_that_outlast_the_drain_are_cut_and_settled() {
     assert_eq!((&call.ended["evidence"], call.charged()), (&json!("estimated"), call.estimate(text.len())));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_call_without_an_answer_is_cut_after_the_drain_too() {
     let nemo = Setup::default().server("drain_secs = 0").start().await;
     nemo.provider().hold_at(Phase::Received);
@@ -179,7 +180,7 @@ async fn a_call_without_an_answer_is_cut_after_the_drain_too() {
     assert_eq!((call.end.as_str(), call.charged()), ("CallSettled", call.hold()));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_second_signal_ends_the_drain() {
     let nemo = Setup::default().server("drain_secs = 3600").start().await;
     nemo.provider().script(Behaviour::success(9, 40));
@@ -196,7 +197,7 @@ async fn a_second_signal_ends_the_drain() {
     assert_eq!(key.books_balance().await[0].end, "CallSettled");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_second_process_in_the_same_directory_is_refused() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -214,7 +215,7 @@ async fn a_second_process_in_the_same_directory_is_refused() {
     key.chat(json!({})).await.ok();
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn readiness_goes_with_the_first_signal_and_life_with_the_last_call() {
     let nemo = Nemo::start().await;
     for path in ["/healthz", "/readyz"] {

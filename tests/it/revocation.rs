@@ -6,6 +6,7 @@ mod race;
 
 use std::time::Duration;
 
+use nemo_test_stores::on_each_store;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -36,7 +37,7 @@ async fn cut_and_billed(key: &Key) {
     assert!(account.broken.is_empty() && account.calls.len() == 1, "{account:?}");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_flowing_stream_is_cut_and_streams_of_other_keys_flow_on() {
     let nemo = Nemo::start().await;
     nemo.provider()
@@ -80,13 +81,13 @@ async fn cut_in_silence(stream: bool) {
     cut_and_billed(&key).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_call_whose_provider_has_not_answered_yet_is_cut() {
     cut_in_silence(false).await;
     cut_in_silence(true).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_stream_that_fell_silent_is_cut() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 40));
@@ -102,7 +103,7 @@ async fn a_stream_that_fell_silent_is_cut() {
     cut_and_billed(&key).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_answer_that_was_half_read_is_cut_and_charged_its_hold() {
     let nemo = Nemo::start().await;
     nemo.provider().hold_at(Phase::BeforeLast);
@@ -119,7 +120,7 @@ async fn an_answer_that_was_half_read_is_cut_and_charged_its_hold() {
     cut_and_billed(&key).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_client_that_does_not_read_does_not_keep_its_call_from_being_cut() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::flood(64));
@@ -131,7 +132,7 @@ async fn a_client_that_does_not_read_does_not_keep_its_call_from_being_cut() {
     drop(idle);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_revoke_survives_a_restart_and_is_the_same_when_it_is_repeated() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -153,7 +154,7 @@ async fn flowing(nemo: &Nemo, key: &Key) -> Streaming {
     stream
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_blocked_key_is_refused_at_once_and_what_runs_goes_on() {
     let nemo = Nemo::start().await;
     let (key, other) = (nemo.rich_key().await, nemo.rich_key().await);
@@ -173,7 +174,7 @@ async fn a_blocked_key_is_refused_at_once_and_what_runs_goes_on() {
     assert_eq!(key.books_balance().await.len(), 21);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn keys_of_a_suspended_org_are_refused_at_once_and_only_they() {
     let nemo = Nemo::start().await;
     let org = nemo.new_org("careless").await;
@@ -190,7 +191,7 @@ async fn keys_of_a_suspended_org_are_refused_at_once_and_only_they() {
     assert_eq!((key.books_balance().await.len(), other.books_balance().await.len()), (20, 20));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn removing_an_org_revokes_its_keys_and_cuts_what_runs() {
     let nemo = Nemo::start().await;
     let org = nemo.new_org("gone").await;

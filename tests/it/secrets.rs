@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use nemo_test_stores::on_each_store;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ async fn the_first_start_makes_a_master_key_for_its_owner_only() {
     nemo.ask("/api/ledger").await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn later_starts_nag_until_the_master_key_has_moved() {
     let nemo = Nemo::start().await;
     let (file, key) = (nemo.master_key_file(), nemo.master_key().to_owned());
@@ -41,7 +42,7 @@ async fn later_starts_nag_until_the_master_key_has_moved() {
     assert!(!nemo.stdout().text().contains("master-key"), "{}", nemo.stdout().text());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_ledger_without_its_secrets_is_not_started() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -58,7 +59,7 @@ async fn a_ledger_without_its_secrets_is_not_started() {
     key.chat(json!({})).await.ok();
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_ledger_with_another_secret_under_a_known_name_is_not_started() {
     let nemo = Nemo::start().await;
     nemo.terminate().await;
@@ -78,7 +79,7 @@ async fn a_ledger_with_another_secret_under_a_known_name_is_not_started() {
     nemo.restart().await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_ledger_with_the_secrets_of_another_is_not_started() {
     let (nemo, other) = (Nemo::start().await, Nemo::start().await);
     nemo.rich_key().await;
@@ -90,7 +91,7 @@ async fn a_ledger_with_the_secrets_of_another_is_not_started() {
     assert!(refused.stderr.contains("pepper"), "{}", refused.stderr);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn secrets_that_others_can_read_are_refused_with_the_remedy() {
     let nemo = Nemo::start().await;
     nemo.terminate().await;
@@ -100,7 +101,7 @@ async fn secrets_that_others_can_read_are_refused_with_the_remedy() {
     assert!(refused.stderr.contains(&format!("chmod 600 '{}'", peppers.display())), "{}", refused.stderr);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_key_is_shown_once_and_never_again() {
     let nemo = Nemo::start().await;
     let wish = json!({"org": nemo.org().await, "name": "once", "limits": {"unlimited": true}});
@@ -118,7 +119,7 @@ async fn a_key_is_shown_once_and_never_again() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_replaced_secret_works_until_its_overlap_ends() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -136,7 +137,7 @@ async fn a_replaced_secret_works_until_its_overlap_ends() {
     key.chat(json!({})).await.ok();
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_overlap_ends_by_itself() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -148,7 +149,7 @@ async fn an_overlap_ends_by_itself() {
     key.chat(json!({})).await.ok();
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_leaked_secret_ends_at_once_and_the_key_keeps_its_history() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -166,7 +167,7 @@ async fn a_leaked_secret_ends_at_once_and_the_key_keeps_its_history() {
     key.chat(json!({})).await.ok();
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_well_formed_key_with_the_wrong_secret_learns_nothing() {
     let nemo = Nemo::start().await;
     let (key, other) = (nemo.rich_key().await, Nemo::start().await);
@@ -180,7 +181,7 @@ async fn a_well_formed_key_with_the_wrong_secret_learns_nothing() {
     Answer::of(request).await.refused(401, "invalid_api_key");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_rotation_that_would_end_an_overlap_early_is_refused() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;

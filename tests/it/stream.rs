@@ -1,6 +1,7 @@
 //! A streamed answer that goes well: the bytes that arrive, when they arrive, and that the last of them wait for
 //! the bill.
 
+use nemo_test_stores::on_each_store;
 use serde_json::{Value, json};
 
 use crate::fake_provider::{Behaviour, Phase};
@@ -31,39 +32,39 @@ async fn bytes_pass_unchanged(behaviour: Behaviour) {
     assert_eq!((call.ended["evidence"].as_str(), call.charged()), (Some("reported"), key.provider_bill()));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_stream_passes_byte_for_byte_without_the_usage_that_nobody_asked_for() {
     bytes_pass_unchanged(Behaviour::success(9, 40)).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn many_small_events_pass_byte_for_byte() {
     bytes_pass_unchanged(Behaviour::success(9, 400).chunks(400)).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn crlf_line_ends_pass_byte_for_byte() {
     bytes_pass_unchanged(Behaviour::success(9, 40).crlf()).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn comments_between_events_pass_byte_for_byte() {
     bytes_pass_unchanged(Behaviour::success(9, 40).comments()).await;
     bytes_pass_unchanged(Behaviour::success(9, 40).comments().crlf().split_every(5)).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn characters_cut_in_half_pass_byte_for_byte() {
     bytes_pass_unchanged(Behaviour::success(9, 40).multibyte().split_every(1)).await;
     bytes_pass_unchanged(Behaviour::success(9, 40).multibyte().one_write().split_every(7)).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn tool_calls_and_several_choices_pass_byte_for_byte() {
     bytes_pass_unchanged(Behaviour::success(9, 40).in_tool_call()).await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_usage_chunk_arrives_with_the_cost_if_it_was_asked_for() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -78,7 +79,7 @@ async fn the_usage_chunk_arrives_with_the_cost_if_it_was_asked_for() {
     assert_eq!(key.only_call().await.charged(), 9 * INPUT + 7 * OUTPUT);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn usage_is_always_asked_of_the_provider_and_other_stream_options_are_kept() {
     let nemo = Nemo::start().await;
     let key = nemo.rich_key().await;
@@ -102,7 +103,7 @@ async fn usage_is_always_asked_of_the_provider_and_other_stream_options_are_kept
     assert_eq!(key.books_balance().await.len(), 3);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_stream_s_head_names_the_call_and_what_is_left() {
     let nemo = Nemo::start().await;
     let key = nemo.key(json!({"budgets": [{"window": "day", "limit": "1"}], "requests_per_minute": 5})).await;
@@ -129,7 +130,7 @@ async fn is_open(key: &Key) -> bool {
     key.calls().await[0].end.is_empty()
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_last_bytes_of_a_stream_arrive_only_when_the_bill_is_durable() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
@@ -149,7 +150,7 @@ async fn the_last_bytes_of_a_stream_arrive_only_when_the_bill_is_durable() {
     assert!(stream.rest().await.is_done());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_answer_in_one_piece_arrives_only_when_the_bill_is_durable() {
     let nemo = Nemo::start().await;
     nemo.provider().hold_at(Phase::BeforeLast);
@@ -165,7 +166,7 @@ async fn an_answer_in_one_piece_arrives_only_when_the_bill_is_durable() {
     assert!(!is_open(&key).await, "the answer came before its bill");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn what_a_provider_has_sent_does_not_wait_for_what_it_has_not() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 40).chunks(3));
@@ -186,7 +187,7 @@ async fn what_a_provider_has_sent_does_not_wait_for_what_it_has_not() {
     key.books_balance().await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_stream_with_several_choices_or_from_a_reasoning_model_is_billed_exactly() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 30).reasoning_tokens(10));

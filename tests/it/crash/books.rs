@@ -89,6 +89,11 @@ impl<'a> Audit<'a> {
         {
             self.breaks(Promise::Truth, format!("{told:?}: no such call"));
         }
+        // A call that was refused since the ledger was away got no further.
+        let unavailable = told.status == Some(503) && told.code.as_deref() == Some("ledger_unavailable");
+        if unavailable && told.call.is_none() && charged.is_some_and(|charged| charged != 0) {
+            self.breaks(Promise::Truth, format!("{told:?}: {call:?}"));
+        }
         let refused = matches!(told.code.as_deref(), Some("budget_exceeded" | "budget_held"));
         if refused && call.is_some() {
             self.breaks(Promise::Truth, format!("{told:?}, and yet {call:?}"));

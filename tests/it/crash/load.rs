@@ -134,29 +134,29 @@ impl Bench {
     async fn manage(self) -> Load {
         let mut load = Load::default();
         for _ in 0..2 {
-            let Some(key) = self.create().await else {
-                load.lost = true;
-                break;
-            };
-            load.managed.push(key);
-            let key = load.managed.last_mut().unwrap();
-            if !self.change(key, &mut load.relabelled).await {
-                load.lost = true;
+            if let Err(unheard) = self.manage_one(&mut load).await {
+                load.lost = unheard == Unheard::Lost;
                 break;
             }
         }
         load
     }
 
-    async fn create(&self) -> Option<Managed> {
+    async fn manage_one(&self, load: &mut Load) -> Result<(), Unheard> {
+        load.managed.push(self.create().await?);
+        let key = load.managed.last_mut().unwrap();
+        self.change(key, &mut load.relabelled).await
+    }
+
+    async fn create(&self) -> Result<Managed, Unheard> {
         let wish = json!({"org": self.org, "name": "managed", "limits": {"unlimited": true}});
         let created = self.write(Method::POST, "/api/keys", wish).await?;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let (id, secret) = (text(&created["key"]["id"]), text(&created["secret"]));
-        Some(Managed { id, secret, acknowledged: 1, asked: 1 })
+        Ok(Managed { id, secret, acknowledged: 1, asked: 1 })
     }
 
-    async fn change(&self, key: &mut Managed, relabelled: &mut (usize, usize)) -> bool {
+    async fn change(&self, key: &mut Managed, relabelled: &mut (usize, usize)) -> Result<(), Unheard> {
         let path = |rest: &str| format!("/api/keys/{}/{rest}", key.id);
         let steps = [
             (Method::PUT, path("labels"), json!({"name": "relabelled"})),
@@ -165,28 +165,42 @@ impl Bench {
         ];
         for (method, path, body) in steps {
             key.asked += 1;
-            if self.write(method, &path, body).await.is_none() {
-                return false;
-            }
+            self.write(method, &path, body).await?;
             key.acknowledged += 1;
             relabelled.1 += 1;
             let labels = json!({"name": format!("busy {}", self.markers.fetch_add(1, Ordering::SeqCst))});
-            if self.write(Method::PUT, &self.keys[0].path("/labels"), labels).await.is_none() {
-                return false;
-            }
+            self.write(Method::PUT, &self.keys[0].path("/labels"), labels).await?;
             relabelled.0 += 1;
         }
-        true
+        Ok(())
     }
 
-    /// What it answers; none where the connection broke.
-    async fn write(&self, method: Method, path: &str, body: Value) -> Option<Value> {
+    /// What it answers.
+    async fn write(&self, method: Method, path: &str, body: Value) -> Result<Value, Unheard> {
         let request = self.http.request(method, format!("http://{}{path}", self.address));
-        let response = request.bearer_auth(&self.master_key).json(&body).send().await.ok()?;
+        let response = request.bearer_auth(&self.master_key).json(&body).send().await?;
         let status = response.status();
-        let answer: Value = response.json().await.ok()?;
+        let answer: Value = response.json().await?;
+        if status == 503 && answer["code"] == "ledger_unavailable" {
+            return Err(Unheard::Unavailable);
+        }
         assert!(status.is_success(), "{path}: {status} {answer}");
-        Some(answer)
+        Ok(answer)
+    }
+}
+
+/// Why nobody knows whether something that a manager asked for was done.
+#[derive(Debug, PartialEq, Eq)]
+enum Unheard {
+    /// The connection broke.
+    Lost,
+    /// The ledger's store did not say in time.
+    Unavailable,
+}
+
+impl From<reqwest::Error> for Unheard {
+    fn from(_: reqwest::Error) -> Unheard {
+        Unheard::Lost
     }
 }
 

@@ -1,6 +1,7 @@
-//! One ledger through many kills: load, kill, start again, look (`look`).
+//! One ledger through many kills: load, kill (`strike`), start again, look (`look`).
 
 mod look;
+mod strike;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::process::ExitStatusExt;
@@ -12,12 +13,11 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 
 use super::books::KeyBook;
-use super::kill::{Kill, Stage};
+use super::kill::Kill;
 use super::load::{Bench, Managed, OUTPUT_LIMIT};
 use crate::concurrency::account::Broken;
 use crate::fake_provider::{At, Behaviour, ChatRequest, How};
@@ -59,12 +59,17 @@ pub(super) struct Series {
 impl Series {
     /// Starts on a new ledger, with a promise broken on purpose or not.
     pub(super) async fn start(seed: u64, mutation: Option<&str>) -> Series {
+        let setup = Setup::default();
+        let setup = mutation.map_or(setup.clone(), |mutation| setup.env("NEMO_MUTATION", mutation));
+        Series::start_with(seed, setup).await
+    }
+
+    /// The same, set up in another way.
+    async fn start_with(seed: u64, setup: Setup) -> Series {
         let home = tempfile::tempdir().unwrap();
         let crash_at = home.path().join("crash-at");
         std::fs::write(&crash_at, "").unwrap();
-        let setup = Setup::default().env("NEMO_CRASH_AT", &format!("@{}", crash_at.display()));
-        let setup = mutation.map_or(setup.clone(), |mutation| setup.env("NEMO_MUTATION", mutation));
-        let nemo = setup.start().await;
+        let nemo = setup.env("NEMO_CRASH_AT", &format!("@{}", crash_at.display())).start().await;
         let (hold, input_tokens) = sample(&nemo).await;
         nemo.provider().script_by(move |request| behaviour(request, input_tokens));
         let limit = hold * HOLDS;
@@ -107,17 +112,7 @@ impl Series {
         let callers = CALLERS[self.random.random_range(0..CALLERS.len())];
         let nth = self.random.random_range(1..=callers * ARRIVALS);
         let bench = Bench::of(&self.nemo, &self.keys, &self.markers).await;
-        let killer = match kill {
-            Kill::Inside(place) => {
-                self.arm(place, nth);
-                None
-            }
-            Kill::Provider(stage) => Some(self.killer_at(stage, nth)),
-            Kill::AnyTime | Kill::Recovering => {
-                let moment = Duration::from_micros(self.random.random_range(0..60_000));
-                Some(self.killer_after(moment))
-            }
-        };
+        let killer = self.prepare(kill, nth);
         let load = bench.run(callers, CALLS).await;
         let by_itself = load.lost && killer.is_none();
         let by_us = match killer {
@@ -130,16 +125,25 @@ impl Series {
         };
         self.remember(load);
         self.disarm();
+        if kill == Kill::ServerOnly {
+            return by_us;
+        }
         if !by_itself {
             self.nemo.signal(Signal::KILL);
         }
         killed(&self.nemo.until_exit().await);
+        if let Some(server) = self.nemo.server() {
+            server.commit_late();
+        }
         if kill == Kill::Recovering { self.kill_again().await } else { by_itself || by_us }
     }
 
-    /// Starts it again in the same directory and waits until no call is open.
+    /// Starts it again in the same directory, if it was killed, and waits until no call is open.
     pub(super) async fn recover(&mut self) {
-        self.nemo.restart().await;
+        if self.nemo.has_ended() {
+            self.nemo.restart().await;
+        }
+        self.nemo.until_ready().await;
         for key in &self.keys {
             let idle = || async { (key.shown().await["open_calls"]["count"] == 0).then_some(()) };
             until("no call is open after a crash", idle).await;
@@ -155,84 +159,6 @@ impl Series {
     /// How often it was killed where.
     pub(super) fn kills(&self) -> BTreeMap<Kill, usize> {
         self.kills.clone()
-    }
-}
-
-/// Killing.
-impl Series {
-    fn arm(&self, place: &str, nth: usize) {
-        self.crash_at(&format!("{place}:{nth}"));
-    }
-
-    fn disarm(&self) {
-        self.crash_at("");
-    }
-
-    /// At once, so that nobody reads half of it.
-    fn crash_at(&self, text: &str) {
-        let new = self.crash_at.with_extension("new");
-        std::fs::write(&new, text).unwrap();
-        std::fs::rename(&new, &self.crash_at).unwrap();
-    }
-
-    fn killer_at(&self, stage: Stage, nth: usize) -> JoinHandle<()> {
-        let (nemo, mut phases) = (self.nemo.clone(), self.nemo.provider().on_phase());
-        tokio::spawn(async move {
-            let mut left = nth;
-            while left > 0 {
-                if phases.recv().await.is_ok_and(|reached| stage.is(reached.phase)) {
-                    left -= 1;
-                }
-            }
-            nemo.signal(Signal::KILL);
-        })
-    }
-
-    fn killer_after(&self, moment: Duration) -> JoinHandle<()> {
-        let nemo = self.nemo.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(moment).await;
-            nemo.signal(Signal::KILL);
-        })
-    }
-
-    /// Starts it and kills it while it starts, or while it ends calls that were left open; whether that came
-    /// to be.
-    async fn kill_again(&mut self) -> bool {
-        let places = ["before-append", "group-commit", "group-committed", "after-append"];
-        let place = places[self.random.random_range(0..places.len())];
-        let nth = self.random.random_range(1..=4);
-        self.arm(place, nth);
-        let killed_there = match self.nemo.try_restart().await {
-            Err(exited) => {
-                killed(&exited);
-                true
-            }
-            Ok(()) => {
-                let died = until("it died or has recovered", || self.died_recovering()).await;
-                if !died {
-                    self.nemo.signal(Signal::KILL);
-                }
-                killed(&self.nemo.until_exit().await);
-                died
-            }
-        };
-        self.disarm();
-        killed_there
-    }
-
-    /// `Some(false)` once no call is open.
-    async fn died_recovering(&self) -> Option<bool> {
-        for key in &self.keys {
-            let request =
-                self.nemo.http().get(self.nemo.url(&key.path(""))).bearer_auth(self.nemo.master_key());
-            let Ok(response) = request.send().await else { return Some(true) };
-            let Ok(shown) = response.json::<Value>().await else { return Some(true) };
-            if shown["key"]["open_calls"]["count"] != 0 {
-                return None;
-            }
-        }
-        Some(false)
     }
 }
 

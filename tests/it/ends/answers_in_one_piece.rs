@@ -1,8 +1,10 @@
 //! Answers that do not stream, and what may be wrong with them.
 
+use nemo_test_stores::on_each_store;
+
 use super::*;
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_breaks_off_is_charged_its_hold() {
     let nemo = impatient().start().await;
     for at in [At::Head, At::Chunk(1), At::Inside(1), At::BeforeLast] {
@@ -17,7 +19,7 @@ async fn one_that_breaks_off_is_charged_its_hold() {
     settled(&call, "estimated", "provider_failed", call.hold());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_hangs_is_charged_its_hold() {
     let nemo = impatient().start().await;
     for at in [At::Head, At::Chunk(1)] {
@@ -27,7 +29,7 @@ async fn one_that_hangs_is_charged_its_hold() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_without_usable_usage_is_delivered_and_estimated() {
     let nemo = Nemo::start().await;
     for report in unusable_reports() {
@@ -37,7 +39,7 @@ async fn one_without_usable_usage_is_delivered_and_estimated() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_nobody_can_read_is_estimated_by_its_length() {
     let nemo = Nemo::start().await;
     let twice = Report::TwiceFirst(r#"{"prompt_tokens":1,"completion_tokens":1}"#.to_owned());
@@ -58,7 +60,7 @@ async fn one_that_nobody_can_read_is_estimated_by_its_length() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_error_under_status_200_is_an_error() {
     let nemo = Nemo::start().await;
     let (answer, call) = whole(&nemo, plain().error_event_after(2)).await;
@@ -66,7 +68,7 @@ async fn an_error_under_status_200_is_an_error() {
     settled(&call, "estimated", "provider_failed", call.estimate(0));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_claims_to_be_compressed_is_charged_its_hold() {
     let nemo = Nemo::start().await;
     let (answer, call) = whole(&nemo, plain().claims_gzip()).await;
@@ -74,7 +76,7 @@ async fn one_that_claims_to_be_compressed_is_charged_its_hold() {
     settled(&call, "estimated", "provider_failed", call.hold());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_under_another_content_type_is_what_it_is() {
     let nemo = Nemo::start().await;
     let (answer, call) = whole(&nemo, plain().content_type("text/html")).await;
@@ -83,7 +85,7 @@ async fn one_under_another_content_type_is_what_it_is() {
     settled(&call, "reported", "completed", PLAIN);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_never_ends_is_cut_and_charged_its_hold() {
     let nemo = Nemo::start().await;
     let (answer, call) = whole(&nemo, Behaviour::flood(65)).await;

@@ -1,8 +1,10 @@
 //! Nothing came back: no connection, a broken one, or silence.
 
+use nemo_test_stores::on_each_store;
+
 use super::*;
 
-#[tokio::test]
+#[on_each_store]
 async fn a_provider_that_refuses_connections_costs_nothing() {
     let nemo = Nemo::start().await;
     nemo.provider().refuse();
@@ -17,7 +19,7 @@ async fn a_provider_that_refuses_connections_costs_nothing() {
     nemo.rich_key().await.chat(json!({})).await.ok();
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_connection_that_breaks_before_the_request_was_read_is_charged_as_if_it_was() {
     let nemo = Nemo::start().await;
     for how in [How::Reset, How::Close] {
@@ -31,7 +33,7 @@ async fn a_connection_that_breaks_before_the_request_was_read_is_charged_as_if_i
     assert_eq!(nemo.provider().request_count(), 0, "nothing was sent a second time");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_connection_that_breaks_as_soon_as_it_is_made_costs_nothing_only_if_nothing_was_sent() {
     let nemo = Nemo::start().await;
     for how in [How::Close, How::Reset] {
@@ -48,7 +50,7 @@ async fn a_connection_that_breaks_as_soon_as_it_is_made_costs_nothing_only_if_no
     assert_eq!(nemo.provider().request_count(), 0);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_kept_connection_that_breaks_does_not_make_a_second_request() {
     let nemo = Nemo::start().await;
     for how in [How::Close, How::Reset] {
@@ -62,7 +64,7 @@ async fn a_kept_connection_that_breaks_does_not_make_a_second_request() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_idle_connection_that_the_provider_closed_costs_nothing() {
     let nemo = Nemo::start().await;
     for _ in 0..5 {
@@ -74,7 +76,7 @@ async fn an_idle_connection_that_the_provider_closed_costs_nothing() {
     assert_eq!(nemo.provider().request_count(), 5);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_request_that_was_read_and_never_answered_is_charged_its_hold() {
     let nemo = impatient().start().await;
     for how in [How::Reset, How::Close] {
@@ -87,7 +89,7 @@ async fn a_request_that_was_read_and_never_answered_is_charged_its_hold() {
     forfeited(&call, "timed_out", call.hold());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_stream_whose_head_never_came_is_charged_its_input() {
     let nemo = impatient().start().await;
     for how in [How::Reset, How::Close] {
@@ -100,7 +102,7 @@ async fn a_stream_whose_head_never_came_is_charged_its_input() {
     forfeited(&call, "timed_out", call.input_hold());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_call_is_cut_before_its_deadline() {
     // The owner cuts a call 5 s before its deadline.
     let nemo = Setup::default().calls("deadline_secs = 6").start().await;

@@ -1,5 +1,7 @@
 //! A provider that reports more than the call could cost.
 
+use nemo_test_stores::on_each_store;
+
 use super::*;
 
 fn greedy() -> Behaviour {
@@ -16,7 +18,7 @@ async fn overcharged(nemo: &Nemo, key: &Key, more: Value) -> Call {
     key.ended_calls().await.pop().unwrap()
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_true_cost_is_recorded_and_flagged() {
     let nemo = Nemo::start().await;
     for more in [json!({}), json!({"stream": true})] {
@@ -28,7 +30,7 @@ async fn the_true_cost_is_recorded_and_flagged() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_model_is_refused_to_that_key_until_it_is_cleared() {
     let nemo = Nemo::start().await;
     let (key, other) = (nemo.rich_key().await, nemo.rich_key().await);
@@ -53,7 +55,7 @@ async fn the_model_is_refused_to_that_key_until_it_is_cleared() {
     key.books_balance().await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn the_budget_that_was_overrun_stops_the_key() {
     let nemo = Nemo::start().await;
     let key = nemo.key(json!({"budgets": [{"window": "total", "limit": "0.01"}]})).await;
@@ -64,7 +66,7 @@ async fn the_budget_that_was_overrun_stops_the_key() {
     assert_eq!((&total["settled"], &total["free"]), (&json!("0.0500225"), &json!("0")));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_report_beyond_all_amounts_is_charged_the_hold() {
     let nemo = Nemo::start().await;
     let (answer, call) = whole(&nemo, plain().reports(Report::numbers("9007199254740992", "40"))).await;

@@ -1,8 +1,10 @@
 //! Streams that break off, lie, or are written in unusual ways.
 
+use nemo_test_stores::on_each_store;
+
 use super::*;
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_breaks_off_is_charged_for_what_arrived() {
     let nemo = impatient().start().await;
     for how in [How::Reset, How::Close, How::End] {
@@ -16,7 +18,7 @@ async fn one_that_breaks_off_is_charged_for_what_arrived() {
     settled(&call, "estimated", "timed_out", call.estimate(CHUNK));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_breaks_off_before_the_first_word_is_charged_its_input() {
     let nemo = impatient().start().await;
     let ways = [
@@ -32,7 +34,7 @@ async fn one_that_breaks_off_before_the_first_word_is_charged_its_input() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_breaks_inside_an_event_is_charged_for_the_half_that_arrived() {
     let nemo = Nemo::start().await;
     // One event of 900 tokens, of which the provider bills all.
@@ -43,7 +45,7 @@ async fn one_that_breaks_inside_an_event_is_charged_for_the_half_that_arrived() 
     assert!(call.charged() >= 9 * INPUT + 900 * OUTPUT && call.charged() <= call.hold(), "{call:?}");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_without_done_is_complete_once_its_usage_has_come() {
     let nemo = Nemo::start().await;
     for how in [How::End, How::Close, How::Reset] {
@@ -53,7 +55,7 @@ async fn one_without_done_is_complete_once_its_usage_has_come() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_error_in_one_passes_and_is_charged_for_what_arrived() {
     let nemo = Nemo::start().await;
     let (tail, call) = streamed(&nemo, plain().error_event_after(3)).await;
@@ -67,7 +69,7 @@ fn malformed() -> Behaviour {
     Behaviour::malformed_json().prompt_tokens(9).output_tokens(40)
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_event_that_nobody_can_read_passes_and_the_usage_counts() {
     let nemo = Nemo::start().await;
     nemo.provider().script(malformed());
@@ -79,7 +81,7 @@ async fn an_event_that_nobody_can_read_passes_and_the_usage_counts() {
     settled(&key.books_balance().await[0], "reported", "completed", PLAIN);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_without_usable_usage_is_delivered_and_estimated() {
     let nemo = Nemo::start().await;
     for report in unusable_reports() {
@@ -90,7 +92,7 @@ async fn one_without_usable_usage_is_delivered_and_estimated() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn of_two_reports_in_one_the_dearer_counts() {
     let nemo = Nemo::start().await;
     let twice = |prompt, completion: u64| {
@@ -107,7 +109,7 @@ async fn of_two_reports_in_one_the_dearer_counts() {
     settled(&call, "reported", "completed", PLAIN);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn usage_that_comes_early_or_with_every_chunk_counts_if_the_answer_is_complete() {
     let nemo = Nemo::start().await;
     for report in [Report::Early, Report::Running] {
@@ -117,7 +119,7 @@ async fn usage_that_comes_early_or_with_every_chunk_counts_if_the_answer_is_comp
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn usage_that_came_before_the_break_is_not_the_last_word() {
     let nemo = Nemo::start().await;
     for report in [Report::Early, Report::Running] {
@@ -132,7 +134,7 @@ async fn usage_that_came_before_the_break_is_not_the_last_word() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_claims_to_be_compressed_is_charged_its_hold() {
     let nemo = Nemo::start().await;
     let (answer, call) = streamed_in_vain(&nemo, plain().claims_gzip()).await;
@@ -140,7 +142,7 @@ async fn one_that_claims_to_be_compressed_is_charged_its_hold() {
     settled(&call, "estimated", "provider_failed", call.hold());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_under_another_content_type_is_what_it_is() {
     let nemo = Nemo::start().await;
     let (tail, call) = streamed(&nemo, plain().content_type("text/plain")).await;
@@ -148,7 +150,7 @@ async fn one_under_another_content_type_is_what_it_is() {
     settled(&call, "reported", "completed", PLAIN);
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_answer_in_one_piece_in_place_of_one_counts_as_output() {
     let nemo = Nemo::start().await;
     let content = "word ".repeat(700);
@@ -161,7 +163,7 @@ async fn an_answer_in_one_piece_in_place_of_one_counts_as_output() {
     settled(&call, "estimated", "provider_failed", call.estimate(body.len()));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_line_that_never_ends_is_cut_and_charged_the_hold() {
     let nemo = Nemo::start().await;
     let (tail, call) = streamed(&nemo, Behaviour::endless_line(4)).await;
@@ -169,7 +171,7 @@ async fn a_line_that_never_ends_is_cut_and_charged_the_hold() {
     settled(&call, "estimated", "provider_failed", call.hold());
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_flood_of_events_is_charged_no_more_than_the_hold() {
     let nemo = Nemo::start().await;
     let (tail, call) = streamed(&nemo, Behaviour::flood(4)).await;
@@ -188,7 +190,7 @@ fn handmade(end: &str) -> String {
 const USAGE: &str = r#""usage":{"prompt_tokens":9,"completion_tokens":10}"#;
 const LAST: &str = r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}]"#;
 
-#[tokio::test]
+#[on_each_store]
 async fn streams_that_are_written_in_other_ways_pass_and_are_billed_exactly() {
     let nemo = Nemo::start().await;
     let usual =
@@ -221,7 +223,7 @@ async fn streams_that_are_written_in_other_ways_pass_and_are_billed_exactly() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn one_that_is_empty_is_charged_its_input() {
     let nemo = Nemo::start().await;
     let (tail, call) = streamed(&nemo, Behaviour::raw(200, "text/event-stream", "").output_tokens(0)).await;
@@ -229,7 +231,7 @@ async fn one_that_is_empty_is_charged_its_input() {
     settled(&call, "estimated", "provider_failed", call.estimate(0));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_slow_one_is_not_a_silent_one() {
     let nemo = Setup::default().provider("idle_timeout_secs = 2").start().await;
     let slow = plain().each_chunk_after(std::time::Duration::from_millis(400));

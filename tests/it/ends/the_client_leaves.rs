@@ -1,5 +1,7 @@
 //! The client leaves; what that means depends on whether its output can be seen.
 
+use nemo_test_stores::on_each_store;
+
 use super::*;
 
 /// A request whose provider is held at this phase.
@@ -10,7 +12,7 @@ async fn underway(nemo: &Nemo, key: &Key, more: Value, phase: Phase) -> crate::h
     raw
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_plain_stream_is_cut_at_the_provider_and_charged_for_what_arrived() {
     let nemo = Nemo::start().await;
     for resets in [false, true] {
@@ -31,7 +33,7 @@ async fn a_plain_stream_is_cut_at_the_provider_and_charged_for_what_arrived() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_plain_stream_left_before_its_head_is_charged_its_input() {
     let nemo = Nemo::start().await;
     nemo.provider().script_next([plain().finishes_unheard()]);
@@ -42,7 +44,7 @@ async fn a_plain_stream_left_before_its_head_is_charged_its_input() {
     key.books_balance().await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_answer_in_one_piece_is_read_to_its_end() {
     let nemo = Nemo::start().await;
     for phase in [Phase::Received, Phase::FirstByte, Phase::MidStream(1)] {
@@ -56,7 +58,7 @@ async fn an_answer_in_one_piece_is_read_to_its_end() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_stream_with_hidden_output_is_read_to_its_end() {
     let nemo = Nemo::start().await;
     // Slow, so that the leaving is noticed before the end.
@@ -77,7 +79,7 @@ async fn a_stream_with_hidden_output_is_read_to_its_end() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn hidden_output_whose_report_never_comes_is_charged_the_hold() {
     let nemo = Nemo::start().await;
     nemo.provider().script_next([plain().breaks(At::Chunk(6), How::Close)]);

@@ -1,8 +1,10 @@
 //! The key is revoked while its calls run.
 
+use nemo_test_stores::on_each_store;
+
 use super::*;
 
-#[tokio::test]
+#[on_each_store]
 async fn a_running_stream_is_cut_and_charged_for_what_arrived() {
     let nemo = Nemo::start().await;
     nemo.provider().script(plain());
@@ -21,7 +23,7 @@ async fn a_running_stream_is_cut_and_charged_for_what_arrived() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_client_that_does_not_read_cannot_keep_its_call_alive() {
     let nemo = Nemo::start().await;
     // Far more than fits into all buffers on the way.
@@ -35,7 +37,7 @@ async fn a_client_that_does_not_read_cannot_keep_its_call_alive() {
     key.books_balance().await;
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_call_without_an_answer_yet_is_cut_and_charged_its_hold() {
     let nemo = Nemo::start().await;
     nemo.provider().hold_at(Phase::Received);

@@ -1,8 +1,10 @@
 //! The provider's own errors, redirects, and what it says about our key.
 
+use nemo_test_stores::on_each_store;
+
 use super::*;
 
-#[tokio::test]
+#[on_each_store]
 async fn its_own_errors_pass_in_its_own_words_and_cost_nothing() {
     let nemo = Nemo::start().await;
     for status in [400, 404, 408, 409, 413, 422, 429, 500, 503, 529] {
@@ -25,7 +27,7 @@ async fn its_own_errors_pass_in_its_own_words_and_cost_nothing() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_error_that_reports_usage_is_charged_for_it() {
     let nemo = Nemo::start().await;
     let body = r#"{"error":{"message":"filtered"},"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}}"#;
@@ -36,7 +38,7 @@ async fn an_error_that_reports_usage_is_charged_for_it() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn its_trouble_with_our_key_is_not_the_caller_s() {
     let nemo = Nemo::start().await;
     for status in [401, 402, 403, 407] {
@@ -53,7 +55,7 @@ async fn its_trouble_with_our_key_is_not_the_caller_s() {
     voided(&key.only_call().await, "provider_refused");
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_provider_that_repeats_its_key_is_not_repeated() {
     let nemo = Nemo::start().await;
     for status in [400, 401, 429, 500] {
@@ -65,7 +67,7 @@ async fn a_provider_that_repeats_its_key_is_not_repeated() {
     assert!(!nemo.stderr().text().contains(&nemo.provider().key()));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_redirect_is_never_followed() {
     let nemo = Nemo::start().await;
     for status in [301, 302, 303, 307, 308] {
@@ -77,7 +79,7 @@ async fn a_redirect_is_never_followed() {
     assert_eq!((nemo.provider().redirects_followed(), nemo.provider().request_count()), (0, 5));
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn an_error_that_breaks_off_or_never_ends_is_told_without_its_words() {
     let nemo = Nemo::start().await;
     let endless = Behaviour::raw(500, "application/json", vec![b' '; 1 << 20]);
@@ -96,7 +98,7 @@ async fn an_error_that_breaks_off_or_never_ends_is_told_without_its_words() {
     }
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn a_model_that_the_provider_does_not_have_costs_nothing() {
     let price = "[[prices]]\nprovider = \"fake\"\nmodel = \"gpt-gone\"\ninput = \"1\"\noutput = \"1\"\n\
                  context_window = 1000\nmax_output_tokens = 1000\n";

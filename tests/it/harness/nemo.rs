@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::PATIENCE;
 use super::answer::{Answer, Raw};
 use super::key::Key;
 use super::process::{Exited, Log, Process, nemo};
 use super::setup::Setup;
+use super::store::Server;
+use super::{PATIENCE, until};
 use crate::fake_provider::{Behaviour, FakeProvider, UsdPerMillion};
 
 /// A gateway. Clones are the same one; it is killed, and its directory removed, with the last of them.
@@ -26,6 +27,8 @@ pub(crate) struct Nemo(Arc<Inner>);
 struct Inner {
     /// Before the directory, so that it ends first.
     process: Mutex<Option<Process>>,
+    /// Where its ledger is, unless that is its directory or the test knows.
+    server: Option<Server>,
     home: TempDir,
     setup: Setup,
     provider: FakeProvider,
@@ -44,6 +47,8 @@ impl Nemo {
     pub(super) async fn start_with(setup: Setup) -> Result<Nemo, Exited> {
         let provider = Setup::new_provider().await;
         let home = new_home();
+        let server = setup.place(home.path());
+        let setup = server.as_ref().map_or(setup.clone(), |server| server.under(setup));
         std::fs::write(home.path().join("provider-key"), provider.key()).unwrap();
         std::fs::write(home.path().join("nemo.toml"), setup.toml(home.path(), &provider)).unwrap();
         setup.prepare(home.path());
@@ -57,6 +62,7 @@ impl Nemo {
             http.redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         let nemo = Nemo(Arc::new(Inner {
             process: Mutex::default(),
+            server,
             home,
             setup,
             provider,
@@ -90,6 +96,18 @@ impl Nemo {
         process.expect("it runs").until_exit().await
     }
 
+    /// Whether it was seen to be gone, and not started again.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.process.lock().unwrap().is_none()
+    }
+
+    /// Waits until it takes calls.
+    pub(crate) async fn until_ready(&self) {
+        let ready =
+            || async { (Answer::of(self.http().get(self.url("/readyz"))).await.status == 200).then_some(()) };
+        until("it takes calls", ready).await;
+    }
+
     /// Starts it again in the same directory, on another port.
     pub(crate) async fn restart(&self) {
         self.try_restart().await.unwrap_or_else(|exited| panic!("nemo did not start again: {exited}"));
@@ -108,7 +126,27 @@ impl Nemo {
     }
 
     async fn serve(&self) -> Result<Process, Exited> {
-        Process::serve(&self.home().join("nemo.toml"), self.0.setup.environment()).await
+        let process = Process::serve(&self.home().join("nemo.toml"), self.0.setup.environment()).await?;
+        if self.0.server.is_none() {
+            return Ok(process);
+        }
+        self.started(process).await
+    }
+
+    /// A process whose ledger is on a server listens before it has read it; here it is as if it did not.
+    async fn started(&self, process: Process) -> Result<Process, Exited> {
+        let process = tokio::sync::Mutex::new(process);
+        let ready = self.http().get(format!("http://{}/readyz", process.lock().await.management));
+        let started = until("it takes calls, or has ended", || async {
+            let answer = ready.try_clone().expect("it has no body").send().await;
+            if answer.is_ok_and(|answer| answer.status() == 200) {
+                return Some(true);
+            }
+            process.lock().await.has_ended().then_some(false)
+        });
+        let started = started.await;
+        let mut process = process.into_inner();
+        if started { Ok(process) } else { Err(process.until_exit().await) }
     }
 
     fn with_process<T>(&self, look: impl FnOnce(&Process) -> T) -> T {
@@ -126,6 +164,10 @@ impl Nemo {
     /// The data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.home().join("data")
+    }
+
+    pub(super) fn place(&self) -> Option<&Server> {
+        self.0.server.as_ref()
     }
 
     /// The file that the first start wrote the master key to.
@@ -187,6 +229,11 @@ impl Nemo {
         command.env("NEMO_SERVER", self.url("")).env("NEMO_MASTER_KEY_FILE", self.master_key_file());
         command.current_dir(self.home());
         command
+    }
+
+    /// The running process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.with_process(Process::pid)
     }
 
     /// The program as a command that needs no gateway to run.

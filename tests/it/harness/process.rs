@@ -119,6 +119,14 @@ impl Process {
         kill_process(pid, signal).expect("a process that has not been waited for can be signalled");
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
     /// Waits until it has ended.
     pub(super) async fn until_exit(&mut self) -> Exited {
         let child = std::sync::Mutex::new(&mut self.child);

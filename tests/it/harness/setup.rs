@@ -6,7 +6,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::nemo::Nemo;
-use super::process::Exited;
+use super::process::{Exited, nemo};
+use super::store::Server;
 use crate::fake_provider::{FakeProvider, UsdPerMillion};
 
 const PRICE: UsdPerMillion<'_> = UsdPerMillion { input: "2.50", cached: "1.25", output: "10" };
@@ -25,6 +26,8 @@ pub(crate) struct Setup {
     env: Vec<(String, String)>,
     pub(super) authority: Option<Vec<u8>>,
     makes_secrets: bool,
+    store: String,
+    nodes: Option<usize>,
 }
 
 impl Setup {
@@ -52,10 +55,23 @@ impl Setup {
         self
     }
 
+    /// Lines for `[store]`, where the ledger is on a server.
+    pub(crate) fn store(mut self, lines: &str) -> Setup {
+        push(&mut self.store, lines);
+        self
+    }
+
+    /// The ledger on a simulated cluster of so many nodes, whatever story this is: see [`Nemo::server`].
+    pub(crate) fn on_simulated(mut self, nodes: usize) -> Setup {
+        self.nodes = Some(nodes);
+        self
+    }
+
     /// The ledger on a server, with secrets made beforehand: a start makes none for a server.
     pub(crate) fn on_server(mut self, url: &str) -> Setup {
         self.makes_secrets = true;
-        self.more(&format!("[store]\nurl = \"{url}\""))
+        let lines = self.store.clone();
+        self.more(&format!("[store]\nurl = \"{url}\"\n{lines}"))
     }
 
     /// The same without secrets.
@@ -66,8 +82,10 @@ impl Setup {
 
     pub(super) fn prepare(&self, home: &Path) {
         if self.makes_secrets {
-            std::fs::create_dir(home.join("data")).unwrap();
-            nemo::auth::secrets::Secrets::create(&home.join("data/secrets")).unwrap();
+            let mut create = nemo();
+            create.args(["secrets", "create", "--secrets-dir"]).arg(home.join("data/secrets"));
+            let created = create.output().unwrap();
+            assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
         }
     }
 
@@ -97,6 +115,11 @@ impl Setup {
     pub(crate) async fn refused(self) -> Exited {
         let nemo = Nemo::start_with(self).await;
         nemo.map_or_else(|exited| exited, |_| panic!("nemo started, which it should not"))
+    }
+
+    /// The server that the ledger is on, if there is one and the test has none of its own.
+    pub(super) fn place(&self, home: &Path) -> Option<Server> {
+        self.nodes.map(|nodes| Server::simulate(home, nodes)).or_else(|| Server::for_this_story(home))
     }
 
     pub(super) fn environment(&self) -> &[(String, String)] {

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use nemo_test_stores::on_each_store;
 use serde_json::json;
 
 use super::{endless, revoke};
@@ -30,7 +31,7 @@ enum Where {
     MidStream,
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn calls_are_cut_within_a_tenth_of_a_second() {
     for place in [Where::Flowing, Where::BeforeHeaders, Where::MidStream] {
         assert!(promised(place).await, "{place:?}: late in every attempt");

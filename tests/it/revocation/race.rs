@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use futures_util::future::join_all;
+use nemo_test_stores::on_each_store;
 use serde_json::{Value, json};
 
 use crate::concurrency::account::Account;
@@ -25,7 +26,7 @@ struct Revoked {
     answer: Value,
 }
 
-#[tokio::test]
+#[on_each_store]
 async fn nothing_is_authorised_behind_a_revoke_however_they_race() {
     let nemo = Nemo::start().await;
     nemo.provider().script(Behaviour::success(9, 7));
