@@ -20,7 +20,7 @@ use nemo_test_stores::on_each_store;
 use crate::concurrency::account::Promise;
 use crate::harness::Store;
 use kill::Kill;
-use series::Series;
+pub(crate) use series::Series;
 
 /// How many ledgers there are at the same time, and how often each place is reached on each of them. Over a
 /// server a kill costs several times as much.

@@ -33,6 +33,7 @@ mod rotation;
 mod sdk;
 mod secrets;
 mod server_store;
+mod store_faults;
 mod stream;
 mod tidy;
 mod tls;

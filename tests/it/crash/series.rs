@@ -37,7 +37,7 @@ const HOLDS: i128 = 40;
 const ATTEMPTS: usize = 12;
 
 /// A ledger, its provider, and all that is known of it from outside.
-pub(super) struct Series {
+pub(crate) struct Series {
     nemo: Nemo,
     crash_at: PathBuf,
     random: StdRng,
@@ -65,7 +65,7 @@ impl Series {
     }
 
     /// The same, set up in another way.
-    async fn start_with(seed: u64, setup: Setup) -> Series {
+    pub(crate) async fn start_with(seed: u64, setup: Setup) -> Series {
         let home = tempfile::tempdir().unwrap();
         let crash_at = home.path().join("crash-at");
         std::fs::write(&crash_at, "").unwrap();
@@ -138,6 +138,21 @@ impl Series {
         if kill == Kill::Recovering { self.kill_again().await } else { by_itself || by_us }
     }
 
+    /// Puts a load on it while something happens that it outlives, and looks at everything afterwards.
+    pub(crate) async fn live_through(&mut self, callers: usize, trouble: impl Future<Output = ()>) {
+        let bench = Bench::of(&self.nemo, &self.keys, &self.markers).await;
+        let (load, ()) = tokio::join!(bench.run(callers, CALLS), trouble);
+        assert!(!load.lost, "the gateway broke a connection: {load:?}");
+        self.remember(load);
+        self.recover().await;
+        self.check().await;
+    }
+
+    /// The gateway.
+    pub(crate) fn nemo(&self) -> &Nemo {
+        &self.nemo
+    }
+
     /// Starts it again in the same directory, if it was killed, and waits until no call is open.
     pub(super) async fn recover(&mut self) {
         if self.nemo.has_ended() {
@@ -152,7 +167,7 @@ impl Series {
     }
 
     /// What did not hold so far.
-    pub(super) fn broken(&self) -> &[Broken] {
+    pub(crate) fn broken(&self) -> &[Broken] {
         &self.broken
     }
 

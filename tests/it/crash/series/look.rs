@@ -19,7 +19,7 @@ const LOOKS: usize = 3;
 
 /// What was in the ledger in the end, and what callers were told meanwhile.
 #[derive(Clone, Copy)]
-pub(in crate::crash) struct Ledger {
+pub(crate) struct Ledger {
     keys: usize,
     events: usize,
     calls: usize,
@@ -82,7 +82,7 @@ impl Series {
     }
 
     /// Kills it for good, verifies what its store has, and looks at every key that ever was.
-    pub(in crate::crash) async fn close(&mut self) -> Ledger {
+    pub(crate) async fn close(&mut self) -> Ledger {
         self.nemo.kill9().await;
         let verified = self.nemo.verify();
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
