@@ -19,8 +19,11 @@ async fn a_shell_learns_every_command() {
     }
     let unknown = run(&nemo, &["completions", "tcsh"]).await;
     assert!(unknown.code == 2 && unknown.stderr.contains("bash"), "{unknown:?}");
+    // In a file: it is longer than one argument may be.
+    let script = nemo.home().join("completions.bash");
+    std::fs::write(&script, run(&nemo, &["completions", "bash"]).await.stdout).unwrap();
     let mut bash = std::process::Command::new("bash");
-    bash.arg("-n").arg("-c").arg(run(&nemo, &["completions", "bash"]).await.stdout);
+    bash.arg("-n").arg(script);
     assert_eq!(ran(bash).await.stderr, "", "a script that bash understands");
 }
 
