@@ -15,6 +15,7 @@
 
 mod apply;
 mod bucket;
+mod caps;
 mod columns;
 mod compare;
 mod error;
@@ -26,15 +27,17 @@ mod query;
 mod schema;
 mod sums;
 
+pub use caps::{CapLevel, CapUse, WindowSpends};
 pub use compare::{Comparison, Difference, ModelDigest, TableDigest, compare};
 pub use error::{EventError, ReadModelError};
 pub use model::{Head, Opened, Origin, ReadModel, Recreated};
 pub use names::CallEnd;
 pub use page::{Cursor, Limit, Order, Page, PageRequest};
 pub use query::{
-    Answer, CallRow, ClaimRow, EndedCall, Every, Group, GroupBy, KeyFilter, KeyRow, LabelRevision,
-    MasterKeyRow, NodeRow, OpenCallRow, OrgFilter, OrgRow, PepperRow, PriceCardRow, Reader, RefusalQuery,
-    RefusalRow, RefusalSize, RefusalsOf, RefusalsPer, SecretRow, Snapshot, Spend, SpendFilter, SpendQuery,
-    SpendRow, TimeWindow,
+    Answer, CallRow, CapAlert, CapAlerts, ClaimRow, ClosestCap, DaysCompared, Deed, EndedCall, Every, Group,
+    GroupBy, JobDay, JobSums, KeyCounts, KeyFilter, KeyRow, LabelRevision, MasterKeyRow, NodeRow,
+    OpenCallRow, OrgFilter, OrgRow, OverCause, Overview, OverviewQuery, PepperRow, PriceCardRow, Reader,
+    RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer, SecretRow, Snapshot, Spend, SpendFilter,
+    SpendQuery, SpendRow, TimeWindow,
 };
 pub use sums::SpendSums;

@@ -15,7 +15,7 @@ use crate::sums::{UNITS, sum_columns};
 pub(crate) const APPLICATION_ID: i32 = 0x4e6d_524d;
 
 /// Version of the tables and of what is written into them.
-pub(crate) const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 3;
 
 /// A table with the order in which its content is compared.
 pub(crate) struct Table {
@@ -89,10 +89,28 @@ pub(crate) const TABLES: &[Table] = &[
         name: "key_totals",
         columns: "key_no INTEGER PRIMARY KEY, revision INTEGER NOT NULL, recorded_at INTEGER NOT NULL,
             last_used_at INTEGER, calls INTEGER NOT NULL, spend INTEGER NOT NULL,
-            open_calls INTEGER NOT NULL, held INTEGER NOT NULL, last_call INTEGER",
+            open_calls INTEGER NOT NULL, held INTEGER NOT NULL, last_call INTEGER,
+            day_start INTEGER NOT NULL, day_spend INTEGER NOT NULL,
+            week_start INTEGER NOT NULL, week_spend INTEGER NOT NULL,
+            month_start INTEGER NOT NULL, month_spend INTEGER NOT NULL",
         options: PLAIN,
         indexes: &[],
         order: "key_no",
+        from_log: true,
+    },
+    // Caps of keys that are not revoked, and how far each is used up in the window that starts at `start`.
+    // `lowered_start` is the window in which the cap was set below what was spent already.
+    Table {
+        name: "caps",
+        columns: "key_no INTEGER NOT NULL, kind INTEGER NOT NULL, cap INTEGER NOT NULL,
+            alert_permille INTEGER NOT NULL, start INTEGER NOT NULL, permille INTEGER NOT NULL,
+            level INTEGER NOT NULL, lowered_start INTEGER, PRIMARY KEY (key_no, kind)",
+        options: BY_KEY,
+        indexes: &[
+            "caps_by_use ON caps (kind, start, permille)",
+            "caps_alerting ON caps (kind, start, level) WHERE level > 0",
+        ],
+        order: "key_no, kind",
         from_log: true,
     },
     Table {
@@ -186,6 +204,39 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &["rollups_by_key ON rollups (key_no, size, start)"],
         order: "size, start, key_no, labels_revision, route_no",
+        from_log: true,
+    },
+    // Ended calls by UTC day of their authorisation and by job ('' for none), whatever their keys are: what a
+    // chart over all keys reads. The cost is `dollars` and `nanos` apart, so that a sum over all keys always
+    // fits.
+    Table {
+        name: "job_days",
+        columns: "start INTEGER NOT NULL, job TEXT NOT NULL, calls INTEGER NOT NULL,
+            voided INTEGER NOT NULL, dollars INTEGER NOT NULL, nanos INTEGER NOT NULL,
+            PRIMARY KEY (start, job)",
+        options: BY_KEY,
+        indexes: &[],
+        order: "start, job",
+        from_log: true,
+    },
+    // Refusals by UTC day and code, whatever their keys are.
+    Table {
+        name: "refusal_days",
+        columns: "start INTEGER NOT NULL, code TEXT NOT NULL, count INTEGER NOT NULL,
+            PRIMARY KEY (start, code)",
+        options: BY_KEY,
+        indexes: &[],
+        order: "start, code",
+        from_log: true,
+    },
+    // Events that a person or the master key caused; calls are none of them.
+    Table {
+        name: "deeds",
+        columns: "position INTEGER PRIMARY KEY, recorded_at INTEGER NOT NULL, stream TEXT NOT NULL,
+            revision INTEGER NOT NULL, event_type TEXT NOT NULL, actor TEXT NOT NULL",
+        options: PLAIN,
+        indexes: &[],
+        order: "position",
         from_log: true,
     },
     // Refusals by minute and day; key_no 0 stands for strings that are no key of ours.

@@ -103,8 +103,12 @@ impl Batch<'_> {
             details: end.details,
             corrected_revision: None,
         };
-        self.totals.of(key.key_no).ended(call_no, ended.open.hold, ended.cost)?;
-        self.rollups.add(&ended.open, &ended.sums())?;
+        let totals = self.totals.of(key.key_no);
+        totals.ended(call_no, ended.open.hold)?;
+        totals.charged(ended.open.authorized_at, ended.cost)?;
+        let sums = ended.sums();
+        self.rollups.add(&ended.open, &sums)?;
+        self.job_days.add(&ended.open, &sums)?;
         self.claims.add(&ended.open, 1, ended.cost)?;
         self.ended.calls.insert(call, ended);
         Ok(())
@@ -136,8 +140,9 @@ impl Batch<'_> {
         let mut change = ended.sums();
         change.sub(&before)?;
         let cost = e.charged.checked_sub(e.charged_before).ok_or(EventError::OutOfRange)?.as_nanos();
-        self.totals.of(key.key_no).corrected(cost)?;
+        self.totals.of(key.key_no).charged(ended.open.authorized_at, cost)?;
         self.rollups.add(&ended.open, &change)?;
+        self.job_days.add(&ended.open, &change)?;
         self.claims.add(&ended.open, 0, cost)?;
         self.ended.calls.insert(e.call, ended);
         Ok(())

@@ -8,7 +8,7 @@ use nemo_projections::key::Status;
 use rusqlite::params;
 
 use super::caches::CachedKey;
-use super::{Batch, OfKey, Place, follows};
+use super::{Batch, OfKey, Place, caps, follows};
 use crate::columns::to_json;
 use crate::error::Fault;
 use crate::names::status_name;
@@ -93,11 +93,12 @@ impl Batch<'_> {
         ])?;
         self.db
             .prepare_cached(
-                "INSERT INTO key_totals (key_no, revision, recorded_at, calls, spend, open_calls, held)
-                 VALUES (?, ?, ?, 0, 0, 0, 0)",
+                "INSERT INTO key_totals (key_no, revision, recorded_at, calls, spend, open_calls, held,
+                 day_start, day_spend, week_start, week_spend, month_start, month_spend)
+                 VALUES (?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
             )?
             .execute(params![key_no, place.revision, at])?;
-        Ok(())
+        Ok(caps::set(self.db, key_no, &e.limits.budgets)?)
     }
 
     fn relabelled(&self, key_no: i64, labels: &Labels, place: Place) -> Result<(), Fault> {
@@ -138,7 +139,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn limits_set(&self, key_no: i64, limits: &KeyLimits, place: Place) -> Result<(), Fault> {
+    fn limits_set(&mut self, key_no: i64, limits: &KeyLimits, place: Place) -> Result<(), Fault> {
         self.db
             .prepare_cached(
                 "UPDATE keys SET limits = ?2, expires_at = ?3, changed_at = ?4 WHERE key_no = ?1",
@@ -149,7 +150,9 @@ impl Batch<'_> {
                 limits.expires_at.map(Timestamp::as_micros),
                 place.at.time.as_micros(),
             ])?;
-        Ok(())
+        // What was spent until now says whether a cap was set below it.
+        self.totals.flush_one(self.db, key_no)?;
+        Ok(caps::set(self.db, key_no, &limits.budgets)?)
     }
 
     fn status_set(&self, key_no: i64, status: Status, place: Place) -> Result<(), Fault> {
@@ -159,7 +162,13 @@ impl Batch<'_> {
                 "UPDATE keys SET status = ?2, changed_at = ?3 WHERE key_no = ?1 AND status <> 'revoked'",
             )?
             .execute(params![key_no, status_name(status), place.at.time.as_micros()])?;
-        if changed == 1 { Ok(()) } else { Err(CorruptLog("a revoked key changed its state").into()) }
+        if changed != 1 {
+            return Err(CorruptLog("a revoked key changed its state").into());
+        }
+        if status == Status::Revoked {
+            caps::forget(self.db, key_no)?;
+        }
+        Ok(())
     }
 
     fn secret(&self, key_no: i64, secret: &KeySecret, at: Timestamp) -> Result<(), Fault> {

@@ -3,9 +3,12 @@
 
 mod caches;
 mod call;
+mod caps;
 mod claims;
+mod deeds;
 mod ended_call;
 mod gateway;
+mod job_days;
 mod key;
 mod open_call;
 mod org;
@@ -22,6 +25,7 @@ use rusqlite::{Connection, params};
 pub(crate) use caches::Caches;
 use claims::Claims;
 use ended_call::EndedCalls;
+use job_days::JobDays;
 use pending::{Refusals, Times, Totals};
 use rollups::Rollups;
 
@@ -36,6 +40,7 @@ struct Batch<'a> {
     ended: EndedCalls,
     rollups: Rollups,
     totals: Totals,
+    job_days: JobDays,
     claims: Claims,
     refusals: Refusals,
     times: Times,
@@ -72,6 +77,7 @@ pub(crate) fn batch(
         ended: EndedCalls::default(),
         rollups: Rollups::default(),
         totals: Totals::default(),
+        job_days: JobDays::default(),
         claims: Claims::default(),
         refusals: Refusals::default(),
         times: Times::default(),
@@ -135,6 +141,7 @@ impl Batch<'_> {
         let place = Place { position: int(position.0)?, revision: int(event.revision.0)?, at };
         self.times.note(at.time, place.position);
         let (name, version, data) = (event.event_type.as_ref(), event.version, event.data.as_ref());
+        self.deed(event, place)?;
         match &event.stream {
             StreamName::Key(key) => {
                 self.key_event(*key, &KeyEvent::decode(name, version, data)?, &event.metadata, place)
@@ -170,6 +177,7 @@ impl Batch<'_> {
         self.caches.flush_opened(self.db)?;
         self.totals.flush(self.db)?;
         self.rollups.flush(self.db, quarters.clone())?;
+        self.job_days.flush(self.db)?;
         self.claims.flush(self.db)?;
         self.refusals.flush(self.db)?;
         self.times.flush(self.db)?;

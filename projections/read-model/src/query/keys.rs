@@ -9,7 +9,10 @@ use rusqlite::types::Value;
 use serde::Serialize;
 
 use super::filter::{Where, containing};
+use super::overview;
 use super::{Answer, Reader, all, first};
+use crate::bucket::from_secs;
+use crate::caps::{CapUse, WindowSpends};
 use crate::columns::Columns;
 use crate::error::ReadModelError;
 use crate::names::status_name;
@@ -56,6 +59,25 @@ pub struct KeyRow {
     pub open_calls: u64,
     /// What they hold.
     pub held: Nanos,
+    /// Start of the day, week and month that a call was last charged in, and what was spent in each.
+    pub windows: [(Timestamp, Nanos); 3],
+}
+
+impl KeyRow {
+    /// What the key spent by window.
+    #[must_use]
+    pub const fn spends(&self) -> WindowSpends {
+        WindowSpends { total: self.spend, latest: self.windows }
+    }
+
+    /// Its caps in the windows of a moment, the one with the least room in proportion first.
+    #[must_use]
+    pub fn caps(&self, now: Timestamp) -> Vec<CapUse> {
+        let spends = self.spends();
+        let mut caps: Vec<_> = self.limits.budgets.iter().map(|budget| spends.of(budget, now)).collect();
+        caps.sort_by(|a, b| b.cmp_by_use(a));
+        caps
+    }
 }
 
 /// One of a key's secrets, by what may be shown of it.
@@ -104,6 +126,8 @@ pub struct KeyFilter {
     pub cost_centre: Option<String>,
     /// Keys with this tag among others.
     pub tag: Option<String>,
+    /// Keys with a cap that is nearly used up, or more, at this moment.
+    pub cap_alert_at: Option<Timestamp>,
     /// Keys that need this pepper at this moment: not revoked, with a secret under it that has not ended.
     pub needs_pepper: Option<(PepperId, Timestamp)>,
     /// Which keys come first, by creation.
@@ -118,7 +142,8 @@ pub(super) const NEEDS_PEPPER: &str =
 const SELECT: &str = "SELECT k.key_no, k.key_id, k.org_id, k.status, k.name, k.app, k.job, k.env, \
      k.cost_centre, k.tags, k.labels_revision, k.limits, k.expires_at, k.secret_version, k.last_four, \
      k.created_at, k.created_position, k.changed_at, t.revision, t.recorded_at, t.last_used_at, t.calls, \
-     t.spend, t.open_calls, t.held FROM keys k JOIN key_totals t USING (key_no)";
+     t.spend, t.open_calls, t.held, t.day_start, t.day_spend, t.week_start, t.week_spend, t.month_start, \
+     t.month_spend FROM keys k JOIN key_totals t USING (key_no)";
 
 impl Reader {
     /// A page of keys by creation.
@@ -195,6 +220,10 @@ impl KeyFilter {
         conditions.and_some("k.cost_centre = ?", self.cost_centre.clone());
         conditions
             .and_some("EXISTS (SELECT 1 FROM json_each(k.tags) WHERE json_each.value = ?)", self.tag.clone());
+        if let Some(now) = self.cap_alert_at {
+            let (sql, values) = overview::alerting(now);
+            conditions.and_each(&format!("k.key_no IN (SELECT key_no FROM ({sql}))"), values);
+        }
         if let Some((pepper, now)) = &self.needs_pepper {
             conditions.and_each(
                 &format!(
@@ -239,8 +268,13 @@ fn read(row: &mut Columns<'_>) -> Result<(i64, KeyRow), ReadModelError> {
         spend: row.nanos()?,
         open_calls: row.count()?,
         held: row.nanos()?,
+        windows: [window(row)?, window(row)?, window(row)?],
     };
     Ok((place, key))
+}
+
+fn window(row: &mut Columns<'_>) -> Result<(Timestamp, Nanos), ReadModelError> {
+    Ok((from_secs(row.int()?), row.nanos()?))
 }
 
 fn labels(row: &mut Columns<'_>) -> Result<Labels, ReadModelError> {

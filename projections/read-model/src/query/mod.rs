@@ -6,6 +6,7 @@ mod gateway;
 mod keys;
 mod open_calls;
 mod orgs;
+mod overview;
 mod prices;
 mod refusals;
 mod snapshots;
@@ -25,6 +26,10 @@ pub use gateway::{MasterKeyRow, NodeRow, PepperRow};
 pub use keys::{KeyFilter, KeyRow, LabelRevision, SecretRow};
 pub use open_calls::OpenCallRow;
 pub use orgs::{OrgFilter, OrgRow};
+pub use overview::{
+    CapAlert, CapAlerts, ClosestCap, DaysCompared, Deed, JobDay, JobSums, KeyCounts, OverCause, Overview,
+    OverviewQuery,
+};
 pub use prices::PriceCardRow;
 pub use refusals::{RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer};
 pub use snapshots::Snapshot;

@@ -59,7 +59,7 @@ fn a_fixed_history_makes_the_same_read_model_as_ever() {
     }
     assert_eq!(
         Digest::of(all.as_bytes()).to_string(),
-        "a41ef7e12125027d2e47bebd9bb663b11f3acd5a0b074268c5adf3e90a10e3dd",
+        "163916c79077e3e7910ab3c796d30a57c18e2a6e32a60b7cb7b9a3eb22cdbeef",
         "\n{all}"
     );
 }

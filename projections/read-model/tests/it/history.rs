@@ -48,6 +48,11 @@ pub fn usage(input: u64, output: u64) -> Usage {
     Usage { input, output, ..Usage::default() }
 }
 
+/// A person who manages.
+pub fn operator() -> Actor {
+    serde_json::from_value(serde_json::json!({"kind": "operator", "id": Uuid::from_u128(7)})).unwrap()
+}
+
 pub fn boot(number: u128) -> BootId {
     BootId::from_uuid(Uuid::from_u128(number))
 }
@@ -61,6 +66,8 @@ pub struct History {
     pub now: Timestamp,
     pub node: NodeId,
     pub boot: BootId,
+    /// Who causes what is added next.
+    pub actor: Actor,
     /// Calls by key, with what they are charged once they ended.
     pub calls: Vec<Call>,
     heads: BTreeMap<StreamName, StreamHead>,
@@ -96,6 +103,7 @@ impl History {
             now: time(at),
             node: node("n1"),
             boot: boot(1),
+            actor: Actor::System,
             calls: Vec::new(),
             heads: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -311,7 +319,7 @@ impl History {
     ) -> At {
         let head = self.heads.entry(stream.clone()).or_insert(StreamHead::EMPTY);
         let metadata = Metadata {
-            actor: Actor::System,
+            actor: self.actor.clone(),
             request: None,
             call: None,
             node: self.node.clone(),

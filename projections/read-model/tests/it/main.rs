@@ -16,6 +16,7 @@ mod directories;
 mod history;
 mod naive;
 mod opening;
+mod overview;
 mod random;
 mod spend;
 mod times;

@@ -1,11 +1,12 @@
 //! Random histories in which everything happens that the read model knows.
 
 use nemo_events::key::Evidence;
-use nemo_events::{Nanos, Usage};
+use nemo_events::limits::{Budget, KeyLimits, WindowKind};
+use nemo_events::{Actor, Nanos, Usage};
 use nemo_projections::key::Status;
 use proptest::prelude::*;
 
-use crate::history::{Ask, History, key, labels, usage};
+use crate::history::{Ask, History, key, labels, operator, usage};
 
 /// So many cases, and no file where one fails: the failure is printed.
 pub fn cases(cases: u32) -> ProptestConfig {
@@ -56,6 +57,11 @@ fn step(history: &mut History, keys: &mut usize, what: u8, which: usize, much: u
         (3, ..) if which.is_multiple_of(4) && history.state(id).status != Status::Revoked => {
             history.revoke(id)
         }
+        (23, ..) if history.state(id).status != Status::Revoked => {
+            history.actor = operator();
+            history.set_limits(id, limits(which, much));
+            history.actor = Actor::System;
+        }
         (4, ..) if history.state(id).status == Status::Active => history.block(id),
         (4, ..) if history.state(id).status == Status::Blocked => history.unblock(id),
         (5, ..) if history.state(id).status != Status::Revoked => history.rotate(id, which.is_multiple_of(2)),
@@ -82,6 +88,17 @@ fn step(history: &mut History, keys: &mut usize, what: u8, which: usize, much: u
         _ => {}
     }
     history.now = now;
+}
+
+/// Caps from far below to far above what some calls cost.
+fn limits(which: usize, much: u32) -> KeyLimits {
+    let budget = |(place, window)| {
+        let limit = Nanos::from_nanos(i64::from(much % 3_000_000) * (place as i64 + 1));
+        let alert_at_percent = much.is_multiple_of(4).then_some(50);
+        Budget { window, limit, alert_at_percent }
+    };
+    let wanted = WindowKind::ALL.into_iter().enumerate().skip(which % 4);
+    KeyLimits { budgets: wanted.map(budget).collect(), ..KeyLimits::default() }
 }
 
 const fn evidence(which: usize) -> Evidence {
