@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::auth::in_force::SecretsInForce;
 use crate::auth::misses::ColdMisses;
+use crate::auth::sessions::Sessions;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -21,6 +22,8 @@ pub struct App {
     pub config: Config,
     /// Peppers and master keys.
     pub secrets: SecretsInForce,
+    /// Who is logged in at this node.
+    pub sessions: Sessions,
     /// Where the ledger is kept.
     pub place: Place,
     /// The ledger.

@@ -393,6 +393,17 @@ impl From<&Refusal> for Failure {
                 "{SECRETS_KEPT} secrets of the key work already. Retire an earlier one, wait until an overlap ends, \
                  or rotate without an overlap."
             )),
+            R::OperatorUnknown => missing("There is no such operator."),
+            R::OperatorNameTaken => clash("Another operator has this name. Choose another one.".into()).about("name"),
+            R::LastAdmin => clash(
+                "This is the last admin: nobody would be left who manages. Make somebody else an admin first.".into(),
+            ),
+            R::LinkSpent => Self::new(
+                StatusCode::GONE,
+                code,
+                "This link was used already, is too old, or was taken back. Ask an admin for a new one.",
+            ),
+            R::LoginFailed => unauthorized("The name and the password do not belong together."),
             R::Invalid(why) => bad(format!("{why}.")),
         }
     }

@@ -16,6 +16,7 @@ use crate::app::{App, Lifecycle};
 use crate::auth::in_force::SecretsInForce;
 use crate::auth::misses::ColdMisses;
 use crate::auth::secrets::{FirstStart, Secrets};
+use crate::auth::sessions::Sessions;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerOptions};
@@ -113,6 +114,7 @@ fn put_together(
         reloader: Reloader::new(load, config.clone()),
         terms: ArcSwap::from_pointee(terms),
         secrets: SecretsInForce::new(secrets),
+        sessions: Sessions::new(config.server.session_idle(), config.server.session_longest()),
         place: store.place.clone(),
         metrics: Metrics::new(store_metrics, ledger.metrics()),
         ledger,

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::ids::{
-    BootId, CallId, EventId, KeyId, MasterKeyId, NodeId, Position, RequestId, Revision, StreamName,
+    BootId, CallId, EventId, KeyId, MasterKeyId, NodeId, OperatorId, Position, RequestId, Revision,
+    StreamName,
 };
 use crate::time::Timestamp;
 
@@ -24,7 +25,7 @@ pub enum Actor {
     /// A person who is logged in.
     Operator {
         /// The operator's id.
-        id: String,
+        id: OperatorId,
     },
     /// A program that holds the master key.
     MasterKey {

@@ -64,6 +64,14 @@ uuid_ids! {
     EventId = "event id";
     /// One start of one node's process.
     BootId = "boot id";
+    /// A person who logs in.
+    OperatorId = "operator id";
+    /// One password that an operator chose; its hash is found by it.
+    PasswordId = "password id";
+    /// One login, until it ends.
+    SessionId = "session id";
+    /// A link with which somebody chooses a password.
+    LinkId = "link id";
 }
 
 /// Length of a virtual key's public id in base62 digits.

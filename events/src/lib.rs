@@ -13,8 +13,10 @@ pub mod ids;
 pub mod key;
 pub mod limits;
 mod money;
+pub mod operator;
 pub mod org;
 pub mod price;
+pub mod role;
 #[cfg(feature = "schema")]
 mod schema;
 mod text;
@@ -26,12 +28,14 @@ pub use digest::Digest;
 pub use envelope::{Actor, ChainError, EventRecord, Metadata, Sealed, StreamHead};
 pub use gateway::GatewayEvent;
 pub use ids::{
-    BootId, CallId, EventId, KeyId, MasterKeyId, NodeId, OrgId, PepperId, Position, PriceCardId, RequestId,
-    Revision, StreamName,
+    BootId, CallId, EventId, KeyId, LinkId, MasterKeyId, NodeId, OperatorId, OrgId, PasswordId, PepperId,
+    Position, PriceCardId, RequestId, Revision, SessionId, StreamName,
 };
 pub use key::KeyEvent;
 pub use money::{MoneyError, Nanos, Rate};
+pub use operator::OperatorEvent;
 pub use org::OrgEvent;
 pub use price::PriceEvent;
+pub use role::{Right, Role};
 pub use time::Timestamp;
 pub use usage::Usage;

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nemo_events::{CodecError, GatewayEvent, KeyEvent, OrgEvent, PriceEvent};
+use nemo_events::{CodecError, GatewayEvent, KeyEvent, OperatorEvent, OrgEvent, PriceEvent};
 
 /// Decodes a stored event and encodes it again, in the current version.
 type Recode = fn(&str, u16, &[u8]) -> Result<(u16, Vec<u8>), CodecError>;
@@ -28,7 +28,13 @@ macro_rules! stream {
 
 /// Every stream's types. A new stream is added here.
 fn streams() -> Vec<(&'static [(&'static str, u16)], Recode)> {
-    vec![stream!(KeyEvent), stream!(OrgEvent), stream!(PriceEvent), stream!(GatewayEvent)]
+    vec![
+        stream!(KeyEvent),
+        stream!(OrgEvent),
+        stream!(PriceEvent),
+        stream!(GatewayEvent),
+        stream!(OperatorEvent),
+    ]
 }
 
 /// What a fixture's file name says.

@@ -10,6 +10,7 @@ pub mod budget;
 pub mod decide;
 pub mod hold;
 pub mod key;
+pub mod operator;
 pub mod org;
 pub mod price;
 pub mod rate;
@@ -18,6 +19,7 @@ pub mod refusal;
 pub mod testing;
 
 pub use key::KeyState;
+pub use operator::Operators;
 pub use org::OrgState;
 pub use refusal::Refusal;
 

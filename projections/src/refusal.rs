@@ -127,6 +127,16 @@ pub enum Refusal {
     SecretUnknown(u32),
     /// As many of the key's secrets work already as are remembered.
     TooManySecrets,
+    /// No such operator, or one who was removed.
+    OperatorUnknown,
+    /// Another operator has this name.
+    OperatorNameTaken,
+    /// Nobody would be left who manages.
+    LastAdmin,
+    /// The link was used, is too old, or was taken back.
+    LinkSpent,
+    /// The name and the password do not belong together.
+    LoginFailed,
     /// The wanted change is not valid; says why.
     Invalid(String),
 }
@@ -168,6 +178,11 @@ impl Refusal {
             Self::CorrectionOutOfRange => "correction_out_of_range",
             Self::SecretUnknown(_) => "secret_not_found",
             Self::TooManySecrets => "too_many_secrets",
+            Self::OperatorUnknown => "operator_not_found",
+            Self::OperatorNameTaken => "operator_name_taken",
+            Self::LastAdmin => "last_admin",
+            Self::LinkSpent => "link_spent",
+            Self::LoginFailed => "login_failed",
             Self::Invalid(_) => "invalid_request",
         }
     }

@@ -19,6 +19,7 @@ mod decide_end;
 mod decide_holds;
 mod decide_late;
 mod decide_manage;
+mod decide_operator;
 mod decide_order;
 mod decide_org;
 mod decide_output_limit;

@@ -1,14 +1,14 @@
-//! The holder of the master key, as management routes take it.
+//! Whoever manages, as management routes take it: the holder of the master key, or a person who is logged in.
 //!
-//! A [`Manager`] comes into being here and nowhere else, from a master key that was verified. No
-//! virtual key leads to one, and none leads to a virtual key or to a [`Caller`](super::caller::Caller):
-//! the two types share nothing. The master key never works from a browser, where scripts, extensions
-//! and other sites could use it or carry it off.
+//! A [`Manager`] comes into being here and nowhere else, from a master key that was verified, or from a
+//! session whose person may do what the route needs. No virtual key leads to one, and none leads to a virtual
+//! key or to a [`Caller`](super::caller::Caller): the two types share nothing. The master key never works
+//! from a browser, where scripts, extensions and other sites could use it or carry it off.
 //!
-//! ```compile_fail,E0451
+//! ```compile_fail,E0603
 //! use nemo::auth::manager::Manager;
 //! fn forge(id: nemo_events::MasterKeyId) -> Manager {
-//!     Manager { master_key: id }
+//!     Manager(nemo::auth::manager::Who::MasterKey(id))
 //! }
 //! ```
 //!
@@ -24,12 +24,14 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, ORIGIN};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use nemo_events::{Actor, MasterKeyId, RequestId, Timestamp};
 use tracing::warn;
 
 use super::address;
+use super::guard::{Admitted, Needs, note};
 use super::master_keys::{MasterKeys, Recognised};
+use super::session::{SESSION_COOKIE, Viewer, only_reads, role_not_allowed, session_ended};
 use super::token::Presented;
 use crate::app::App;
 use crate::error::{Failure, FailureReply};
@@ -42,15 +44,32 @@ const BROWSER_MARKS: [HeaderName; 4] =
 
 /// Somebody who may manage. Cannot make an inference call.
 #[derive(Debug)]
-pub struct Manager {
-    master_key: MasterKeyId,
+pub struct Manager(Who);
+
+#[derive(Debug)]
+enum Who {
+    MasterKey(MasterKeyId),
+    Person(Viewer),
 }
 
 impl Manager {
     /// On whose behalf a command is executed.
     #[must_use]
     pub fn context(&self, request: Option<RequestId>) -> Context {
-        Context { actor: Actor::MasterKey { id: self.master_key.clone() }, request, call: None }
+        let actor = match &self.0 {
+            Who::MasterKey(id) => Actor::MasterKey { id: id.clone() },
+            Who::Person(viewer) => Actor::Operator { id: viewer.id },
+        };
+        Context { actor, request, call: None }
+    }
+
+    /// The person, if it is one.
+    #[must_use]
+    pub const fn viewer(&self) -> Option<&Viewer> {
+        match &self.0 {
+            Who::MasterKey(_) => None,
+            Who::Person(viewer) => Some(viewer),
+        }
     }
 }
 
@@ -61,11 +80,41 @@ impl FromRequest for Manager {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let app = request.app_data::<web::Data<App>>();
         let manager = app.ok_or_else(Failure::internal).and_then(|app| {
+            if let Some(person) = person(app, request) {
+                return person.map(|viewer| Self(Who::Person(viewer)));
+            }
             let (secrets, now) = (app.secrets.now(), app.ledger.now());
             authenticate(request.headers(), secrets.master_keys(), now)
                 .inspect_err(|failure| record_misuse(app, request, failure))
         });
         ready(manager.map_err(|failure| FailureReply::to(request, failure)))
+    }
+}
+
+/// The person whose session a request carries; `None` for a request that has none, or has a key as well.
+fn person(app: &App, request: &HttpRequest) -> Option<Result<Viewer, Failure>> {
+    if let Some(Admitted(viewer)) = request.extensions().get() {
+        return Some(Ok(viewer.clone()));
+    }
+    if request.headers().contains_key(AUTHORIZATION) || request.cookie(SESSION_COOKIE).is_none() {
+        return None;
+    }
+    Some(admitted(app, request))
+}
+
+fn admitted(app: &App, request: &HttpRequest) -> Result<Viewer, Failure> {
+    let viewer = Viewer::of(app, request).ok_or_else(session_ended)?;
+    if !only_reads(request.method()) {
+        viewer.meant(request)?;
+    }
+    let needs = request.extensions().get::<Needs>().copied();
+    match needs {
+        Some(needs) if needs.right.is_some_and(|right| viewer.role.may(right)) => {
+            note(app, request, needs, &viewer);
+            Ok(viewer)
+        }
+        // A route that does not say what it needs of people is none for them.
+        Some(_) | None => Err(role_not_allowed(viewer.role)),
     }
 }
 
@@ -91,7 +140,7 @@ fn authenticate(headers: &HeaderMap, keys: &MasterKeys, now: Timestamp) -> Resul
         Presented::Virtual(_) => Err(Failure::virtual_key_not_allowed()),
         Presented::Neither => Err(invalid_master_key()),
         Presented::Master(key) => match keys.recognise(&key, now) {
-            Some(Recognised::InForce(master_key)) => Ok(Manager { master_key }),
+            Some(Recognised::InForce(master_key)) => Ok(Manager(Who::MasterKey(master_key))),
             Some(Recognised::Replaced(_, since)) => Err(replaced(since)),
             None => Err(invalid_master_key()),
         },
@@ -158,8 +207,9 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
         }
         let manager = authenticate(&headers, &keys, Timestamp::EPOCH).map_err(|failure| failure.code)?;
-        assert_eq!(&manager.master_key, master.id());
-        Ok(manager.master_key)
+        let Manager(Who::MasterKey(id)) = manager else { panic!("nobody is logged in") };
+        assert_eq!(&id, master.id());
+        Ok(id)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use nemo_events::NodeId;
@@ -69,6 +70,10 @@ section! {
         record_clients: RecordClients = RECORD_CLIENTS, "full";
         /// How long running calls may go on when the server is stopped.
         drain_secs: u32 = Whole(0..=3600), "25";
+        /// How long somebody who is logged in may do nothing before the session ends.
+        session_idle_secs: u32 = Whole(1..=86_400), "1800";
+        /// How long a session may last in all.
+        session_max_secs: u32 = Whole(1..=604_800), "43200";
         /// Largest request body.
         body_max_bytes: usize = Whole(1024..=1024 * MIB), "33554432";
         /// How log lines look.
@@ -122,6 +127,18 @@ impl Server {
     #[must_use]
     pub fn secrets_dir(&self) -> PathBuf {
         self.secrets_dir.clone().unwrap_or_else(|| self.data_dir.join("secrets"))
+    }
+
+    /// How long a session lasts without anybody there.
+    #[must_use]
+    pub const fn session_idle(&self) -> Duration {
+        Duration::from_secs(self.session_idle_secs as u64)
+    }
+
+    /// How long a session lasts at most.
+    #[must_use]
+    pub const fn session_longest(&self) -> Duration {
+        Duration::from_secs(self.session_max_secs as u64)
     }
 
     /// How many threads serve HTTP.

@@ -5,10 +5,11 @@ use std::hash::Hash;
 
 use nemo_events::price::PriceCardPublished;
 use nemo_events::{
-    BootId, CodecError, GatewayEvent, KeyEvent, KeyId, OrgEvent, OrgId, PriceCardId, PriceEvent, StreamName,
+    BootId, CodecError, GatewayEvent, KeyEvent, KeyId, OperatorEvent, OrgEvent, OrgId, PriceCardId,
+    PriceEvent, StreamName,
 };
 use nemo_projections::attribution::{Attribution, UNCERTAIN_KEPT};
-use nemo_projections::{At, CorruptLog, KeyState, OrgState};
+use nemo_projections::{At, CorruptLog, KeyState, Operators, OrgState};
 
 use super::counted;
 use crate::metrics::ledger::OfCall;
@@ -192,5 +193,27 @@ impl Fold for GatewayFold {
 
     fn weight(state: &GatewayState) -> usize {
         state.secrets.len().saturating_mul(256)
+    }
+}
+
+/// Folds the one stream of people who log in.
+#[derive(Debug)]
+pub struct OperatorFold;
+
+impl Fold for OperatorFold {
+    type Id = ();
+    type State = Operators;
+    codec_of!(OperatorEvent);
+
+    fn stream((): ()) -> StreamName {
+        StreamName::Operators
+    }
+
+    fn evolve(state: &mut Operators, event: &OperatorEvent, at: At) -> Result<(), CorruptLog> {
+        state.evolve(event, at)
+    }
+
+    fn weight(state: &Operators) -> usize {
+        state.iter().count().saturating_mul(256)
     }
 }

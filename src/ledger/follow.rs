@@ -151,7 +151,8 @@ impl Ledger {
                 }
                 StreamName::Prices => self.prices.observe(record),
                 StreamName::Gateway => self.gateway.observe(record),
-                StreamName::Operators | StreamName::Checkpoints => {}
+                StreamName::Operators => self.operators.observe(record),
+                StreamName::Checkpoints => {}
             }
         }
     }

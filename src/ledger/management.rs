@@ -164,6 +164,7 @@ impl Ledger {
                 }
             }
         }
+        self.write_of_operators().await;
         if let Some(taken) = self.refusals.take_strangers() {
             let work = self.gateway.execute(WriteStrangers(taken), Context::system());
             if let Err(error) = within(self.core.pace.manage, work).await {

@@ -15,6 +15,7 @@ mod health;
 mod lag;
 mod management;
 mod node;
+mod operators;
 mod pace;
 pub mod reap;
 mod refusals;
@@ -29,8 +30,9 @@ pub use accounts::Accounts;
 pub use calls::{Authorized, EndAnswer};
 pub use command::{Context, Done, ExecuteError};
 pub use correct::{CallPlaces, Corrected, Correction};
-pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OrgFold, PriceFold};
+pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OperatorFold, OrgFold, PriceFold};
 pub use lag::Lag;
+pub use operators::Taking;
 pub use room::{BudgetLeft, RateLeft, Room};
 pub use running::{Cut, Place, Running};
 
@@ -46,6 +48,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::metrics::ledger::LedgerMetrics;
 use fold::Fold;
+use operators::OfOperators;
 use pace::Pace;
 use refusals::Refusals;
 
@@ -69,6 +72,8 @@ pub struct Ledger {
     orgs: Accounts<OrgFold>,
     prices: Account1<PriceFold>,
     gateway: Account1<GatewayFold>,
+    operators: Account1<OperatorFold>,
+    of_operators: Arc<OfOperators>,
     refusals: Arc<Refusals>,
     /// Cards that can be cited: what most calls look at instead of the account.
     published: RwLock<HashSet<PriceCardId>>,
@@ -123,6 +128,8 @@ impl Ledger {
             orgs: Accounts::new(Arc::clone(&core), max_bytes / 8),
             prices: the_only_account(&core),
             gateway: the_only_account(&core),
+            operators: the_only_account(&core),
+            of_operators: Arc::default(),
             refusals: Arc::default(),
             published: RwLock::default(),
             running: Running::default(),
@@ -140,7 +147,8 @@ impl Ledger {
         // From here on whatever others write is told to the accounts by following the log.
         self.saw(head);
         self.prices.read().await?;
-        self.gateway.read().await
+        self.gateway.read().await?;
+        self.operators.read().await
     }
 
     /// The ledger, read.

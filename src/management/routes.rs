@@ -13,6 +13,7 @@ use super::prices::{self, PricePage, PriceQuery};
 use super::secrets::{self, SecretList, SecretQuery};
 use super::spend::{self, SpendAnswer, SpendAsked};
 use super::{reload, status};
+use crate::auth::role::Right;
 use crate::openapi::{Group, Reply, Route, delete, get, patch, post, put};
 use crate::reload::Reloaded;
 
@@ -58,16 +59,20 @@ fn orgs() -> Vec<Route> {
                  no key's limits may exceed.",
                 Reply::created::<OrgAnswer>("The new org."),
             )
+            .needs(Right::ManageOrgs)
             .body::<NewOrg>(r#"{"name": "acme"}"#),
         get("/api/orgs", orgs::list)
             .described("List orgs", "Orgs, newest first.", Reply::ok::<OrgPage>("A page of orgs."))
+            .needs(Right::ReadOrgs)
             .query::<OrgQuery>("status=active&limit=10")
             .refuses(&["read_model_unavailable"]),
         get("/api/orgs/{id}", orgs::show)
             .described("Show org", "One org, from its own account: never behind.", org())
+            .needs(Right::ReadOrgs)
             .query::<AsOf>(""),
         patch("/api/orgs/{id}", orgs::rename)
             .described("Rename org", "Gives an org another name.", org())
+            .needs(Right::ManageOrgs)
             .body::<Rename>(r#"{"name": "acme-research"}"#)
             .refuses(&["org_archived"]),
         put("/api/orgs/{id}/limits", orgs::set_limits)
@@ -76,14 +81,17 @@ fn orgs() -> Vec<Route> {
                 "Replaces the limits for an org's keys, all of them. Keys that exist keep theirs.",
                 org(),
             )
+            .needs(Right::ManageOrgs)
             .body::<OrgLimits>(r#"{"key_defaults": {"budgets": [{"window": "month", "limit": "25"}]}}"#)
             .refuses(&["org_archived"]),
         post("/api/orgs/{id}/suspend", orgs::suspend)
             .described("Suspend org", "Refuses calls with all keys of an org until it is resumed.", org())
+            .needs(Right::ManageOrgs)
             .body::<Why>(r#"{"reason": "invoice overdue"}"#)
             .refuses(&["org_archived"]),
         post("/api/orgs/{id}/resume", orgs::resume)
             .described("Resume org", "Ends a suspension.", org())
+            .needs(Right::ManageOrgs)
             .body::<Nothing>("{}")
             .refuses(&["org_archived"]),
         delete("/api/orgs/{id}", org_removal::remove)
@@ -93,6 +101,7 @@ fn orgs() -> Vec<Route> {
                  of them, send it again.",
                 Reply::ok::<OrgRemoved>("The archived org, and how many keys were revoked."),
             )
+            .needs(Right::ManageOrgs)
             .body::<Why>(r#"{"reason": "contract ended"}"#)
             .refuses(&["read_model_unavailable"]),
     ]
@@ -107,12 +116,14 @@ fn keys() -> Vec<Route> {
                  this is the only time that it is shown.",
                 Reply::created::<WithSecret<'_>>("The new key, with its secret."),
             )
+            .needs(Right::ManageKeys)
             .body::<NewKey>(
                 r#"{"org": "$ORG", "name": "nightly-report", "limits": {"budgets": [{"window": "day", "limit": "2.50"}]}}"#,
             )
             .refuses(&["org_not_found", "org_archived"]),
         get("/api/keys", keys::list)
             .described("List keys", "Keys, newest first.", Reply::ok::<KeyPage>("A page of keys."))
+            .needs(Right::ReadKeys)
             .query::<KeyQuery>("org=$ORG&status=active&limit=10")
             .refuses(&["read_model_unavailable"]),
         get("/api/keys/{id}", keys::show)
@@ -122,6 +133,7 @@ fn keys() -> Vec<Route> {
                  who used it for what.",
                 Reply::ok::<KeyAnswer>("The key as it is now."),
             )
+            .needs(Right::ReadKeys)
             .query::<AsOf>(""),
         post("/api/keys/{id}/rotate", key_secrets::rotate)
             .described(
@@ -130,6 +142,7 @@ fn keys() -> Vec<Route> {
                  `overlap_secs`, or end at once if one has `leaked`.",
                 Reply::ok::<WithSecret<'_>>("The key, with its new secret."),
             )
+            .needs(Right::ManageKeys)
             .body::<Rotation>(r#"{"overlap_secs": 900}"#)
             .refuses(&["key_revoked", "too_many_secrets"]),
         post("/api/keys/{id}/retire-secret", keys::retire_secret)
@@ -138,6 +151,7 @@ fn keys() -> Vec<Route> {
                 "Ends an earlier secret before its overlap does.",
                 Reply::ok::<KeyAnswer>("The key as it is now."),
             )
+            .needs(Right::ManageKeys)
             .body::<SecretVersion>(r#"{"version": 1}"#)
             .refuses(&["secret_not_found", "key_revoked"]),
     ]
@@ -155,6 +169,7 @@ fn changes_of_keys() -> Vec<Route> {
                 "Replaces what a key is for, all of it. Calls made before stay attributed to the labels of their time.",
                 key(),
             )
+            .needs(Right::ManageKeys)
             .body::<Labels>(r#"{"name": "nightly-report", "app": "mailer", "env": "prod"}"#)
             .refuses(&["key_revoked"]),
         put("/api/keys/{id}/limits", keys::set_limits)
@@ -163,16 +178,19 @@ fn changes_of_keys() -> Vec<Route> {
                 "Replaces what a key may do, all of it. Binding at once; open calls keep their holds.",
                 key(),
             )
+            .needs(Right::ManageKeys)
             .body::<KeyLimits>(
                 r#"{"budgets": [{"window": "day", "limit": "5"}], "models": ["gpt-*"], "requests_per_minute": 60}"#,
             )
             .refuses(&["key_revoked"]),
         post("/api/keys/{id}/block", keys::block)
             .described("Block key", "Refuses calls with a key until it is unblocked.", key())
+            .needs(Right::ManageKeys)
             .body::<Why>(r#"{"reason": "unusual traffic"}"#)
             .refuses(&["key_revoked"]),
         post("/api/keys/{id}/unblock", keys::unblock)
             .described("Unblock key", "Lets a blocked key work again.", key())
+            .needs(Right::ManageKeys)
             .body::<Nothing>("{}")
             .refuses(&["key_revoked"]),
         post("/api/keys/{id}/clear-model", keys::clear_model)
@@ -181,13 +199,16 @@ fn changes_of_keys() -> Vec<Route> {
                 "Lets a key call a model again that its provider billed above the hold.",
                 key(),
             )
+            .needs(Right::ManageKeys)
             .body::<FlaggedModel>(r#"{"provider": "openai", "provider_model": "gpt-4o-mini"}"#)
             .refuses(&["key_revoked"]),
         post("/api/keys/{id}/revoke", keys::revoke)
             .described("Revoke key", about_revoking, revoked())
+            .needs(Right::ManageKeys)
             .body::<Why>(r#"{"reason": "job retired"}"#),
         delete("/api/keys/{id}", keys::revoke)
             .described("Delete key", "The same as revoking it: history stays.", revoked())
+            .needs(Right::ManageKeys)
             .body::<Why>(r#"{"reason": "job retired"}"#),
     ]
 }
@@ -200,6 +221,7 @@ fn history() -> Vec<Route> {
                 "A key's calls, open ones included, newest first.",
                 Reply::ok::<CallPage>("A page of calls."),
             )
+            .needs(Right::ReadKeys)
             .query::<CallQuery>("limit=10")
             .refuses(&["read_model_unavailable"]),
         get("/api/keys/{id}/events", history::events)
@@ -209,6 +231,7 @@ fn history() -> Vec<Route> {
                  are stored, byte for byte, so that every hash can be recomputed.",
                 Reply::ok::<EventPage<'_>>("Events in the order of their revisions."),
             )
+            .needs(Right::Replay)
             .query::<EventQuery>("from=0&limit=100"),
     ]
 }
@@ -222,6 +245,7 @@ fn money() -> Vec<Route> {
                  labels of that time. The total is the sum of the rows.",
                 Reply::ok::<SpendAnswer>("Rows and their total."),
             )
+            .needs(Right::ReadSpend)
             .query::<SpendAsked>("by=job&every=day&org=$ORG")
             .refuses(&["read_model_unavailable"]),
         get("/api/calls/{id}", calls::show)
@@ -230,6 +254,7 @@ fn money() -> Vec<Route> {
                 "One call, with its authorisation, its end and the last correction as they are stored.",
                 Reply::ok::<CallAnswer<'_>>("The call and its events."),
             )
+            .needs(Right::ReadSpend)
             .query::<AsOf>("")
             .refuses(&["call_not_found", "read_model_unavailable"]),
         post("/api/calls/{id}/correct", calls::correct)
@@ -239,6 +264,7 @@ fn money() -> Vec<Route> {
                  call's authorisation move with it.",
                 Reply::ok::<CorrectedAnswer>("What it was charged, and is."),
             )
+            .needs(Right::ManageKeys)
             .body::<CorrectionAsked>(r#"{"charged": "0", "reason": "not on the invoice of the provider"}"#)
             .refuses(&["call_not_found", "call_not_ended", "correction_out_of_range", "read_model_unavailable"]),
         get("/api/prices", prices::list)
@@ -247,6 +273,7 @@ fn money() -> Vec<Route> {
                 "What models cost now: the card by which a call that is authorised at this moment would be priced.",
                 Reply::ok::<PricePage<'_>>("A page of prices, by provider and name."),
             )
+            .needs(Right::ReadPrices)
             .query::<PriceQuery>("q=gpt&limit=10"),
     ]
 }
@@ -259,6 +286,7 @@ fn operations() -> Vec<Route> {
                 "Where the ledger ends, how far the read model has got, and which node answers.",
                 Reply::ok::<status::Status<'_>>("Where the ledger stands."),
             )
+            .needs(Right::ReadLedger)
             .query::<AsOf>(""),
         get("/api/ledger/events", events::list)
             .described(
@@ -267,6 +295,7 @@ fn operations() -> Vec<Route> {
                  recomputed: what `nemo ledger backup` reads. Keep `position` to go on behind it later.",
                 Reply::ok::<LedgerPage<'_>>("Events behind a position, oldest first."),
             )
+            .needs(Right::ReadLedger).exports()
             .query::<LedgerEvents>("limit=10"),
         get("/api/secrets", secrets::list)
             .described(
@@ -275,6 +304,7 @@ fn operations() -> Vec<Route> {
                  when, and how many keys need which pepper. They are changed on disk (`nemo secrets`).",
                 Reply::ok::<SecretList>("Master keys and peppers, oldest first."),
             )
+            .needs(Right::ManageLedger)
             .query::<SecretQuery>("")
             .refuses(&["read_model_unavailable"]),
         get("/api/master-keys/{id}/events", master_key_events::list)
@@ -284,6 +314,7 @@ fn operations() -> Vec<Route> {
                  leaked. A page may be empty though others follow.",
                 Reply::ok::<Deeds>("Events that the master key caused in a stretch of the log."),
             )
+            .needs(Right::ReadLedger).exports()
             .query::<DeedQuery>("since=2026-11-22T00:00:00Z")
             .refuses(&["master_key_not_found"]),
         post("/api/reload", reload::run)
@@ -295,6 +326,7 @@ fn operations() -> Vec<Route> {
                  nothing.",
                 Reply::ok::<Reloaded>("What changed."),
             )
+            .needs(Right::ManageLedger)
             .body::<Nothing>("{}")
             .refuses(&["configuration_invalid"]),
     ]

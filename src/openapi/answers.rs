@@ -35,6 +35,8 @@ const OF_MANAGERS: &[&str] = &[
     "browser_not_allowed",
     "ledger_unavailable",
 ];
+/// Errors of every route that people may use as well.
+const OF_PEOPLE: &[&str] = &["session_ended", "role_not_allowed", "cross_site_request"];
 
 /// Headers that the document describes once.
 const HEADERS: &[(&str, &str)] = &[
@@ -89,6 +91,9 @@ fn codes(route: &Route) -> Vec<&'static ErrorCode> {
         Power::MasterKey => OF_MANAGERS,
         Power::Nobody => &[],
     });
+    if route.needs.right.is_some() {
+        names.extend(OF_PEOPLE);
+    }
     if route.query.is_some() || route.body.is_some() {
         names.push("invalid_request");
     }

@@ -12,9 +12,12 @@ use utoipa::openapi::{
 
 use super::route::{Group, Method, Power, Route};
 use super::shapes::Shapes;
+use crate::auth::session::SESSION_COOKIE;
+
 use super::{answers, example, introduction, parameters};
 
 const MASTER_KEY: &str = "masterKey";
+const SESSION: &str = "session";
 const VIRTUAL_KEY: &str = "virtualKey";
 const VIRTUAL_KEY_HEADER: &str = "virtualKeyInXApiKey";
 
@@ -62,7 +65,7 @@ fn operation(group: &Group, route: &Route, shapes: &mut Shapes) -> Operation {
         .parameters(Some(parameters))
         .request_body(body(route, shapes))
         .responses(answers::of(route, shapes))
-        .securities(Some(securities(route.power())))
+        .securities(Some(securities(route)))
         .extensions(Some(ExtensionsBuilder::new().add("x-codeSamples", sample).build()))
         .build()
 }
@@ -75,9 +78,10 @@ fn body(route: &Route, shapes: &mut Shapes) -> Option<RequestBody> {
     Some(body.content("application/json", content.build()).build())
 }
 
-fn securities(power: Power) -> Vec<SecurityRequirement> {
+fn securities(route: &Route) -> Vec<SecurityRequirement> {
     let with = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    match power {
+    match route.power() {
+        Power::MasterKey if route.needs.right.is_some() => vec![with(MASTER_KEY), with(SESSION)],
         Power::VirtualKey => vec![with(VIRTUAL_KEY), with(VIRTUAL_KEY_HEADER)],
         Power::MasterKey => vec![with(MASTER_KEY)],
         Power::Nobody => Vec::new(),
@@ -98,6 +102,10 @@ fn components(shapes: Shapes) -> Components {
     let calls = "A virtual key. It makes calls and manages nothing.";
     components.add_security_scheme(MASTER_KEY, bearer("mk-nemo-1…", manages));
     components.add_security_scheme(VIRTUAL_KEY, bearer("sk-nemo-1…", calls));
+    let person = "The session of a person who is logged in, whose role includes the route. Writes come from a page \
+                  of the gateway and repeat the session's secret in `x-nemo-csrf`.";
+    let cookie = ApiKey::Cookie(ApiKeyValue::with_description(SESSION_COOKIE, person));
+    components.add_security_scheme(SESSION, SecurityScheme::ApiKey(cookie));
     let header = ApiKey::Header(ApiKeyValue::with_description("x-api-key", calls));
     components.add_security_scheme(VIRTUAL_KEY_HEADER, SecurityScheme::ApiKey(header));
     components

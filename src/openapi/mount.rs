@@ -16,6 +16,6 @@ pub fn mount(groups: Vec<Group>, config: &mut web::ServiceConfig) {
     }
     for (path, routes) in paths {
         let resource = web::resource(path).default_service(web::to(method_not_allowed));
-        config.service(routes.iter().fold(resource, |resource, route| resource.route((route.serve)())));
+        config.service(routes.iter().fold(resource, |resource, route| resource.route(route.served())));
     }
 }

@@ -4,6 +4,8 @@ use actix_web::{FromRequest, Handler, Responder, web};
 use utoipa::ToSchema;
 
 use super::shapes::Shape;
+use crate::auth::guard::{self, Needs};
+use crate::auth::role::Right;
 use crate::routes::PUBLIC;
 
 /// The methods that routes have.
@@ -40,7 +42,7 @@ impl Method {
 pub enum Power {
     /// Whoever holds a virtual key.
     VirtualKey,
-    /// Whoever holds the master key.
+    /// Whoever holds the master key, and people who are logged in, if their role has the route's right.
     MasterKey,
     /// Anybody.
     Nobody,
@@ -80,6 +82,8 @@ pub struct Route {
     pub summary: &'static str,
     /// The same in sentences, as Markdown.
     pub about: &'static str,
+    /// What it asks of people; without a right it is closed to them.
+    pub needs: Needs,
     pub(super) serve: Box<dyn Fn() -> actix_web::Route>,
     pub(super) query: Option<Sent>,
     pub(super) body: Option<Sent>,
@@ -141,11 +145,26 @@ impl Undescribed {
     pub fn described(self, summary: &'static str, about: &'static str, reply: Reply) -> Route {
         let Self { method, path, serve } = self;
         let (query, body, replies, codes) = (None, None, vec![reply], Vec::new());
-        Route { method, path, summary, about, serve, query, body, replies, codes }
+        let needs = Needs { right: None, exports: false };
+        Route { method, path, summary, about, needs, serve, query, body, replies, codes }
     }
 }
 
 impl Route {
+    /// The right that people need to use it.
+    #[must_use]
+    pub const fn needs(mut self, right: Right) -> Self {
+        self.needs.right = Some(right);
+        self
+    }
+
+    /// What it answers is taken away, which is written down.
+    #[must_use]
+    pub const fn exports(mut self) -> Self {
+        self.needs.exports = true;
+        self
+    }
+
     /// What its query string may hold, and an example of one.
     #[must_use]
     pub fn query<T: ToSchema>(mut self, example: &'static str) -> Self {
@@ -172,6 +191,14 @@ impl Route {
     pub fn refuses(mut self, codes: &[&'static str]) -> Self {
         self.codes.extend_from_slice(codes);
         self
+    }
+
+    /// What serves it, behind what must be so before.
+    pub(super) fn served(&self) -> actix_web::Route {
+        match self.power() {
+            Power::MasterKey => guard::api((self.serve)(), self.needs),
+            Power::VirtualKey | Power::Nobody => (self.serve)(),
+        }
     }
 
     /// Its path without the patterns of its parameters.

@@ -5,6 +5,7 @@ mod authorize;
 mod correct;
 mod end;
 mod manage;
+mod operator;
 mod org;
 
 pub use authorize::{Authorize, PresentedSecret, Priced, authenticate, model_matches};
@@ -14,11 +15,15 @@ pub use manage::{
     Block, ClearModel, Create, RecordRefusals, Relabel, RenewDigest, RetireSecret, Revoke, Rotate, SetLimits,
     Unblock, validate_labels, validate_limits,
 };
+pub use operator::{
+    EndSessions, Found, GrantRole, IssueLink, Join, Newcomer, PasswordProof, RemoveOperator, SetPassword,
+    StartSession,
+};
 pub use org::{ArchiveOrg, CreateOrg, RenameOrg, ResumeOrg, SetOrgLimits, SuspendOrg};
 
-use nemo_events::{KeyEvent, OrgEvent, Timestamp};
+use nemo_events::{KeyEvent, OperatorEvent, OrgEvent, Timestamp};
 
-use crate::{KeyState, OrgState, Refusal};
+use crate::{KeyState, Operators, OrgState, Refusal};
 
 /// Something that may be asked of a key.
 pub trait KeyCommand {
@@ -36,4 +41,13 @@ pub trait OrgCommand {
     /// # Errors
     /// The refusal, by name.
     fn decide(&self, state: Option<&OrgState>, now: Timestamp) -> Result<Vec<OrgEvent>, Refusal>;
+}
+
+/// Something that may be asked of the people who log in.
+pub trait OperatorCommand {
+    /// What follows from it.
+    ///
+    /// # Errors
+    /// The refusal, by name.
+    fn decide(&self, state: &Operators, now: Timestamp) -> Result<Vec<OperatorEvent>, Refusal>;
 }

@@ -62,7 +62,7 @@ pub static EVENTS: Shape<Event> = Shape {
 
 fn by(actor: &Known<Actor>) -> String {
     match actor.get() {
-        Some(Actor::Operator { id }) => id.clone(),
+        Some(Actor::Operator { id }) => id.to_string(),
         Some(Actor::MasterKey { .. }) => "master key".to_owned(),
         Some(Actor::VirtualKey { .. }) => "the key".to_owned(),
         Some(Actor::System) => "gateway".to_owned(),
@@ -254,8 +254,9 @@ mod tests {
 
     #[test]
     fn an_actor_that_nobody_here_knows_is_no_reason_to_stop() {
-        let known: Known<Actor> = serde_json::from_value(json!({ "kind": "operator", "id": "ada" })).unwrap();
+        let ada = "019a8f3e-9d2c-7c31-8d0e-5b1f6a2c4e70";
+        let known: Known<Actor> = serde_json::from_value(json!({ "kind": "operator", "id": ada })).unwrap();
         let unknown: Known<Actor> = serde_json::from_value(json!({ "kind": "robot", "serial": 7 })).unwrap();
-        assert_eq!((by(&known), by(&unknown)), ("ada".to_owned(), "?".to_owned()));
+        assert_eq!((by(&known), by(&unknown)), (ada.to_owned(), "?".to_owned()));
     }
 }
