@@ -14,6 +14,7 @@ use nemo_projections::refusal::{BudgetShort, PriceRefusal};
 use serde_json::json;
 
 use self::body::{AnthropicError, AnthropicErrorDetail, OpenAiError, OpenAiErrorDetail, Problem};
+use crate::dashboard::failed;
 use crate::ledger::ExecuteError;
 
 /// Tells the official SDKs not to try again.
@@ -444,20 +445,31 @@ pub struct FailureReply {
     failure: Failure,
     dialect: Dialect,
     request_id: Option<String>,
+    page: Option<AsPage>,
+}
+
+/// Somebody looks at pages; says what can be tried again.
+#[derive(Debug)]
+struct AsPage {
+    again: Option<String>,
 }
 
 impl FailureReply {
     /// Something panicked while the request was being served.
     #[must_use]
     pub fn panicked(path: &str, request_id: String) -> Self {
-        Self { failure: Failure::internal(), dialect: Dialect::of_path(path), request_id: Some(request_id) }
+        let (failure, dialect) = (Failure::internal(), Dialect::of_path(path));
+        Self { failure, dialect, request_id: Some(request_id), page: None }
     }
 
     /// Tells a failure in the words of the request's route.
     #[must_use]
     pub fn to(request: &HttpRequest, failure: Failure) -> Self {
         let request_id = crate::request_id::of(request).map(|id| id.to_string());
-        Self { failure, dialect: Dialect::of_path(request.path()), request_id }
+        let dialect = Dialect::of_path(request.path());
+        let is_page = dialect == Dialect::Problem && failed::is_browsing(request);
+        let page = is_page.then(|| AsPage { again: failed::again(request, &failure) });
+        Self { failure, dialect, request_id, page }
     }
 }
 
@@ -466,6 +478,12 @@ impl FailureReply {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.failure.code
+    }
+
+    /// What went wrong, for whoever shows it in its own place.
+    #[must_use]
+    pub const fn failure(&self) -> &Failure {
+        &self.failure
     }
 
     /// The reply itself.
@@ -488,7 +506,10 @@ impl ResponseError for FailureReply {
 
     fn error_response(&self) -> HttpResponse {
         let request_id = self.request_id.as_deref();
-        let mut reply = self.failure.respond(self.dialect, request_id);
+        let mut reply = match &self.page {
+            Some(page) => failed::page(&self.failure, request_id, page.again.as_deref()),
+            None => self.failure.respond(self.dialect, request_id),
+        };
         reply.extensions_mut().insert(FailureCode(self.failure.code));
         if let Some(value) = request_id.and_then(|id| id.parse().ok()) {
             reply.headers_mut().insert(crate::request_id::HEADER, value);

@@ -7,7 +7,7 @@ use crate::error::{Failure, FailureReply};
 use crate::inference::{KeyRoom, ListedModel, ModelList};
 use crate::openapi::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::openapi::{Group, Reply, Route, get, mount, post};
-use crate::{health, inference, management, metrics, openapi, proxy, reference};
+use crate::{dashboard, health, inference, management, metrics, openapi, proxy, reference};
 
 /// Inference, for virtual keys.
 pub fn inference(config: &mut web::ServiceConfig) {
@@ -18,6 +18,7 @@ pub fn inference(config: &mut web::ServiceConfig) {
 pub fn management(config: &mut web::ServiceConfig) {
     mount(management::routes(), config);
     mount(vec![server_group()], config);
+    dashboard::routes::assets(config);
 }
 
 /// All routes, in the order in which they are shown.

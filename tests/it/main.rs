@@ -16,6 +16,7 @@ mod cli;
 mod concurrency;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod dashboard;
 mod deploy;
 mod disk;
 mod ends;

@@ -9,14 +9,13 @@ pub mod events;
 pub mod json;
 pub mod key_detail;
 pub mod keys;
-pub mod money;
 pub mod orgs;
 pub mod prices;
 pub mod rows;
 pub mod spend;
 pub mod table;
 pub mod text;
-pub mod time;
 
+pub use crate::figures::{money, time};
 pub use cell::{Cell, Column, Shape, Tone};
 pub use rows::Rows;

@@ -36,6 +36,27 @@ impl Answer {
         answer
     }
 
+    /// Sends a request as a browser does, for a page or a part of one: these are in no document. Whatever comes
+    /// back must be closed against other sites and kept by nobody, unless it is an asset.
+    pub(crate) async fn browsed(request: reqwest::RequestBuilder) -> Answer {
+        let (client, request) = request.header("accept", "text/html,*/*;q=0.8").build_split();
+        let request = request.expect("a request");
+        let path = request.url().path().to_owned();
+        let answer = Answer::read(client.execute(request).await.expect("an answer")).await;
+        assert!(answer.headers.contains_key("x-request-id"), "an answer without an id: {path}");
+        if !(path.starts_with("/assets/") && answer.status == 200) {
+            let policy =
+                answer.header("content-security-policy").unwrap_or_else(|| panic!("{path}: no policy"));
+            for rule in ["default-src 'none'", "frame-ancestors 'none'", "trusted-types 'none'"] {
+                assert!(policy.contains(rule) && !policy.contains("unsafe"), "{path}: {policy}");
+            }
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+            assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        }
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        answer
+    }
+
     /// Sends a request to somebody else.
     pub(super) async fn of_provider(request: reqwest::RequestBuilder) -> Answer {
         Answer::read(request.send().await.expect("an answer")).await

@@ -1,0 +1,3 @@
+//! The dashboard over HTTP: what a browser is sent, before any script runs.
+
+mod frame;
