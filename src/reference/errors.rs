@@ -13,8 +13,10 @@ pub(super) fn page() -> Markup {
         body =
             body.replace(&row, &format!("<tr id=\"{code}\"><td><a href=\"#{code}\"><code>{code}</code></a>"));
     }
-    // Wide tables scroll by themselves.
-    let body = body.replace("<table>", "<div class=\"wide\"><table>").replace("</table>", "</table></div>");
+    // Wide tables scroll by themselves, with the keyboard too.
+    let body = body
+        .replace("<table>", "<div class=\"wide\" tabindex=\"0\"><table>")
+        .replace("</table>", "</table></div>");
     let navigation = html! {
         ul { @for known in CODES.iter() { li { a href={ "#" (known.code) } { code { (known.code) } } } } }
     };

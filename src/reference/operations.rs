@@ -43,7 +43,7 @@ pub(super) fn page() -> Markup {
         h2 #examples { "The examples" }
         p { "Each route has an example that works as it stands, once its variables are set. No key stands in a \
              command line but in a shell's variable or in a file that only you can read:" }
-        pre { code { (PREPARE) } }
+        pre tabindex="0" { code { (PREPARE) } }
         @for tag in document.tags.iter().flatten() {
             section id=(place(&tag.name)) {
                 h2 { (tag.name) }
@@ -120,7 +120,7 @@ fn article(document: &OpenApi, Shown { method, path, operation }: &Shown<'_>) ->
                 }
             }
             h4 { "Example" }
-            pre { code { (sample(operation)) } }
+            pre tabindex="0" { code { (sample(operation)) } }
             (answers(operation))
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn table(document: &OpenApi, schema: &RefOr<Schema>) -> Markup {
 /// A table of what has a name, a kind, a meaning, and may have to be there.
 pub(super) fn rows(fields: impl Iterator<Item = (String, Markup, String, bool)>) -> Markup {
     html! {
-        div .wide {
+        div .wide tabindex="0" {
             table {
                 thead { tr { th { "Field" } th { "Kind" } th { "Meaning" } } }
                 tbody {
