@@ -164,6 +164,13 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this path.")
     }
 
+    /// The key has no such call, or has forgotten it.
+    #[must_use]
+    pub fn no_such_call() -> Self {
+        let why = "This key made no such call, or it ended more than a day ago.";
+        Self::new(StatusCode::NOT_FOUND, "call_not_found", why)
+    }
+
     /// The route exists, the method does not.
     #[must_use]
     pub fn method_not_allowed() -> Self {

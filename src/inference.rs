@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use nemo_events::limits::{Budget, WindowKind};
-use nemo_events::{KeyId, Nanos, Revision, Timestamp};
+use nemo_events::{CallId, KeyId, Nanos, Revision, Timestamp};
 use nemo_projections::KeyState;
 use nemo_projections::budget::window_end;
 use nemo_projections::decide::model_matches;
 use nemo_projections::rate::Bucket;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -36,6 +36,14 @@ pub struct ListedModel {
     created: u64,
     /// The provider that serves it.
     owned_by: String,
+}
+
+/// What the holder of a key asks besides.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnKeyQuery {
+    /// One of the key's calls, as `x-nemo-call-id` named it: what became of it.
+    call: Option<CallId>,
 }
 
 /// What a key may do, and what is left of it.
@@ -67,6 +75,23 @@ pub struct KeyRoom {
     expires_at: Option<Timestamp>,
     /// The revision of the key's stream that this is.
     revision: Option<Revision>,
+    /// The call that was asked for; `null` where none was.
+    call: Option<CallFate>,
+}
+
+/// What became of a call. Calls are remembered for a day.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CallFate {
+    /// The call.
+    id: CallId,
+    /// What it may cost, or might have cost, at most.
+    hold: Nanos,
+    /// What it is charged; `null` while it is open.
+    charged: Option<Nanos>,
+    /// The revision of the key's stream that ended it; `null` while it is open.
+    ended_at: Option<Revision>,
+    /// Nobody knows what it cost, so its hold is charged until that is corrected.
+    unconfirmed: bool,
 }
 
 /// A cap on spend.
@@ -130,26 +155,42 @@ fn entries(caller: &Caller, app: &App) -> impl Iterator<Item = ListedModel> {
     app.terms().providers.models(&may, app.ledger.now()).into_iter().map(listed)
 }
 
-/// `GET /v1/key`: the holder's own limits and what is left of them.
+/// `GET /v1/key`: the holder's own limits and what is left of them; and what became of a call, for whoever
+/// left it before its end and so was not told.
 ///
 /// # Errors
-/// `ledger_unavailable`
+/// `invalid_request`, `call_not_found`, `ledger_unavailable`
 pub async fn key(
     caller: Caller,
     request: HttpRequest,
     app: web::Data<App>,
 ) -> Result<HttpResponse, FailureReply> {
+    let refused = |failure: Failure| FailureReply::to(&request, failure);
+    let asked = web::Query::<OwnKeyQuery>::from_query(request.query_string());
+    let call = asked.map_err(|_| refused(not_understood()))?.into_inner().call;
     let id = caller.key();
-    let look =
-        app.ledger.look(id, move |account, now| account.key.as_ref().map(|key| KeyRoom::of(id, key, now)));
-    let done = look.await.map_err(|error| FailureReply::to(&request, Failure::from(&error)))?;
-    let room = done.answer.ok_or_else(|| FailureReply::to(&request, Failure::invalid_api_key()))?;
+    let look = app
+        .ledger
+        .look(id, move |account, now| account.key.as_ref().map(|key| KeyRoom::of(id, key, call, now)));
+    let done = look.await.map_err(|error| refused(Failure::from(&error)))?;
+    let room = done.answer.ok_or_else(|| refused(Failure::invalid_api_key()))?;
+    if call.is_some() && room.call.is_none() {
+        return Err(refused(Failure::no_such_call()));
+    }
     let room = KeyRoom { revision: done.revision, ..room };
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(room))
 }
 
+/// Says nothing of what was sent, which may be a key that strayed into the URL.
+fn not_understood() -> Failure {
+    Failure::invalid_request(
+        "The query string may hold `call`, the id that `x-nemo-call-id` named, and nothing else.",
+    )
+    .about("call")
+}
+
 impl KeyRoom {
-    fn of(id: KeyId, key: &KeyState, now: Timestamp) -> Self {
+    fn of(id: KeyId, key: &KeyState, call: Option<CallId>, now: Timestamp) -> Self {
         let rate = |limit: Option<u64>, bucket: &Bucket| {
             limit.map(|limit| RateRoom { limit, remaining: bucket.remaining(limit, now) })
         };
@@ -167,7 +208,20 @@ impl KeyRoom {
             max_call_cost: key.limits.max_call_cost,
             expires_at: key.limits.expires_at,
             revision: None,
+            call: call.and_then(|call| CallFate::of(call, key)),
         }
+    }
+}
+
+impl CallFate {
+    fn of(id: CallId, key: &KeyState) -> Option<Self> {
+        if let Some(open) = key.open_calls.get(&id) {
+            let (charged, ended_at, unconfirmed) = (None, None, false);
+            return Some(Self { id, hold: open.hold.amount, charged, ended_at, unconfirmed });
+        }
+        let ended = key.ended_calls.get(&id)?;
+        let (charged, ended_at) = (Some(ended.charged), Some(ended.ended_at));
+        Some(Self { id, hold: ended.hold, charged, ended_at, unconfirmed: ended.unconfirmed })
     }
 }
 

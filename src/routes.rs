@@ -4,7 +4,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::error::{Failure, FailureReply};
-use crate::inference::{KeyRoom, ListedModel, ModelList};
+use crate::inference::{KeyRoom, ListedModel, ModelList, OwnKeyQuery};
 use crate::openapi::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::openapi::{Group, Reply, Route, get, mount, post};
 use crate::{dashboard, health, inference, management, metrics, openapi, proxy, reference};
@@ -52,9 +52,12 @@ fn inference_group() -> Group {
                 .refuses(&["model_not_found"]),
             get("/v1/key", inference::key).described(
                 "Show own key",
-                "What the key that asks may do, has spent and has left.",
+                "What the key that asks may do, has spent and has left. With `call`, also what became of that call: \
+                 whoever left it before its end was not told.",
                 Reply::ok::<KeyRoom>("The key's limits and what is left of them."),
-            ),
+            )
+            .query::<OwnKeyQuery>("")
+            .refuses(&["call_not_found"]),
         ],
     }
 }

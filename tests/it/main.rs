@@ -27,6 +27,7 @@ mod harness;
 mod holds;
 mod metrics;
 mod openapi;
+mod own_calls;
 mod reference;
 mod reload;
 mod restart;
