@@ -4,6 +4,7 @@
 
 pub mod folds;
 mod report;
+pub mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::cli::place::StoreOptions;
 use crate::cli::{CommandError, CopyArgs, Exit};
 use crate::config::StoreEntry;
 use crate::store::{self, Kind, Opened};
-use report::Told;
+use told::Told;
 
 /// How long a server may be away before the copy gives up.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,13 +1,14 @@
 //! The copy that a backup and a restore consist of, told as it goes, and why it was not made.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use nemo_store::copy::{Copied, CopyError, CopyJob, Phase, Progress};
+use nemo_store::copy::{Copied, CopyError, CopyJob, Phase};
 use nemo_store::{AppendError, EventStore, ReadError};
 
-use crate::cli::{CommandError, Exit, Progress as Bar};
+use crate::cli::{CommandError, Exit};
 use crate::failpoint;
+use crate::ledger_copy::told::Told;
 
 /// How long a node may be away, and a disk full, before a copy gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,38 +65,4 @@ fn failed(error: CopyError, work: Work) -> CommandError {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// The bar of the phase that runs.
-#[derive(Default)]
-struct Told(Mutex<Option<(Phase, Bar)>>);
-
-impl Told {
-    fn at(&self, progress: Progress) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_ref().is_none_or(|(phase, _)| *phase != progress.phase) {
-            let what = match progress.phase {
-                Phase::Resuming => "comparing what is there already",
-                Phase::Copying => "copying events",
-                Phase::Comparing => "reading both and comparing",
-            };
-            *told = Some((progress.phase, Bar::begin(what)));
-        }
-        if let Some((_, bar)) = told.as_ref() {
-            bar.at(progress.events, expected_events(&progress));
-        }
-    }
-
-    /// Takes the bar off the terminal.
-    fn done(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-/// How many events there will be: positions grow with the log, so their ratio says about how far it is.
-/// Nothing but the bar rests on it.
-fn expected_events(progress: &Progress) -> u64 {
-    let reached = progress.reached.map_or(0, |position| u128::from(position.0)).max(1);
-    let expected = u128::from(progress.events).saturating_mul(u128::from(progress.end.0)) / reached;
-    u64::try_from(expected).unwrap_or(u64::MAX).max(progress.events)
 }

@@ -1,50 +1,14 @@
-//! What is told of a copy: how far it is, and what came of it.
+//! What came of a copy.
 
 use std::io::Write as _;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use nemo_store::copy::{Copied, Phase, Progress};
+use nemo_store::copy::Copied;
 use serde_json::json;
 
-use crate::cli::progress::Progress as Bar;
 use crate::cli::render::money::grouped;
 use crate::cli::{CommandError, Output};
 use crate::store::Place;
-
-/// The bar of the phase that runs.
-#[derive(Default)]
-pub(super) struct Told(Mutex<Option<(Phase, Bar)>>);
-
-impl Told {
-    pub(super) fn at(&self, progress: Progress) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_ref().is_none_or(|(phase, _)| *phase != progress.phase) {
-            let what = match progress.phase {
-                Phase::Resuming => "comparing what is there already",
-                Phase::Copying => "copying events",
-                Phase::Comparing => "reading both and comparing",
-            };
-            *told = Some((progress.phase, Bar::begin(what)));
-        }
-        if let Some((_, bar)) = told.as_ref() {
-            bar.at(progress.events, expected_events(&progress));
-        }
-    }
-
-    /// Takes the bar off the terminal.
-    pub(super) fn done(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-/// How many events there will be: positions grow with the log, so their ratio says about how far it is.
-/// Nothing but the bar rests on it.
-fn expected_events(progress: &Progress) -> u64 {
-    let reached = progress.reached.map_or(0, |position| u128::from(position.0)).max(1);
-    let expected = u128::from(progress.events).saturating_mul(u128::from(progress.end.0)) / reached;
-    u64::try_from(expected).unwrap_or(u64::MAX).max(progress.events)
-}
 
 pub(super) fn print(
     output: Output,
