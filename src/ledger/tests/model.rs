@@ -297,18 +297,6 @@ impl Run {
         let told = |call: &CallId| self.fates.contains_key(call);
         assert!(authorized.iter().all(told));
         self.check_rooms(&history);
-        eprintln!(
-            "STAT calls {} auth {} unsent {} ends {} given {} refused {} open {} len {} sent {}",
-            self.fates.len(),
-            authorized.len(),
-            unsent.len(),
-            ends.len(),
-            self.fates.values().filter(|f| **f == Fate::GivenUp).count(),
-            self.fates.values().filter(|f| **f == Fate::Refused).count(),
-            self.open.len(),
-            history.events.len(),
-            self.nodes.iter().map(|n| n.store.sent().iter().map(Vec::len).sum::<usize>()).sum::<usize>()
-        );
         let refused = |event: &KeyEvent| match event {
             KeyEvent::CallsRefused(refused) => refused.refusals.iter().map(|count| count.count).sum(),
             _ => 0,
