@@ -1,12 +1,13 @@
 //! Every route on one screen, but for those of management. Whatever is not here or there is closed, and
 //! whatever is here is described in the OpenAPI document, because both are made of the same table.
 
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::error::{Failure, FailureReply};
 use crate::inference::{KeyRoom, ListedModel, ModelList, OwnKeyQuery};
 use crate::openapi::chat::{ChatCompletion, ChatCompletionRequest};
-use crate::openapi::{Group, Reply, Route, get, mount, post};
+use crate::openapi::{Group, Method, Reply, Route, get, mount, post};
 use crate::{dashboard, health, inference, management, metrics, openapi, proxy, reference};
 
 /// Inference, for virtual keys.
@@ -134,10 +135,24 @@ pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, FailureRepl
     Err(FailureReply::to(&request, Failure::not_found()))
 }
 
-/// For methods that a path does not take.
-///
-/// # Errors
-/// Always.
-pub async fn method_not_allowed(request: HttpRequest) -> Result<HttpResponse, FailureReply> {
-    Err(FailureReply::to(&request, Failure::method_not_allowed()))
+/// The methods that a path takes: data of its resource.
+pub struct Allowed(HeaderValue);
+
+impl Allowed {
+    /// These.
+    #[must_use]
+    pub fn these(methods: &[Method]) -> Self {
+        let names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
+        // Names of methods and commas are what a header may hold.
+        Self(HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("")))
+    }
+}
+
+/// For methods that a path does not take. RFC 9110 (15.5.6) wants those named that it does take.
+pub async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+    let mut reply = FailureReply::to(&request, Failure::method_not_allowed()).into_response();
+    if let Some(Allowed(methods)) = request.app_data() {
+        reply.headers_mut().insert(ALLOW, methods.clone());
+    }
+    reply
 }

@@ -153,6 +153,24 @@ async fn the_document_and_the_router_agree() {
 }
 
 #[tokio::test]
+async fn a_path_that_does_not_take_a_method_names_those_that_it_takes() {
+    let nemo = Nemo::start().await;
+    for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
+        let taken: BTreeSet<_> = METHODS.into_iter().filter(|method| item.get(method).is_some()).collect();
+        for method in METHODS.into_iter().chain(["options", "trace"]).filter(|it| !taken.contains(it)) {
+            let answer = ask(&nemo, method, path).await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            let allowed = answer.header("allow").unwrap_or_else(|| panic!("{method} {path} names none"));
+            let allowed = allowed.to_lowercase();
+            assert_eq!(allowed.split(", ").collect::<BTreeSet<_>>(), taken, "{method} {path}");
+            assert_eq!(allowed.split(", ").count(), taken.len(), "{method} {path}: each once");
+        }
+    }
+    let nowhere = ask(&nemo, "delete", "/nowhere").await;
+    assert_eq!((nowhere.status, nowhere.header("allow")), (404, None));
+}
+
+#[tokio::test]
 async fn a_route_answers_without_a_key_exactly_if_it_is_public() {
     let nemo = Nemo::start().await;
     for (path, method, operation) in operations() {
