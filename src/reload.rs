@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 use utoipa::ToSchema;
@@ -128,17 +128,14 @@ pub async fn reload(app: &Arc<App>) -> Result<Reloaded, NotReloaded> {
 }
 
 /// Reloads whenever the process is told to (SIGHUP), until the task is ended.
-///
-/// # Errors
-/// Where the signal cannot be listened to.
-pub fn on_hangup(app: &Arc<App>) -> std::io::Result<JoinHandle<()>> {
-    let (mut hangup, app) = (signal(SignalKind::hangup())?, Arc::clone(app));
-    Ok(tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
+pub fn on_hangup(app: &Arc<App>, mut hangups: Signal) -> JoinHandle<()> {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
             // What came of it is in the log.
             let _ = reload(&app).await;
         }
-    }))
+    })
 }
 
 impl Display for Changes {

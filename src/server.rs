@@ -40,14 +40,16 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// # Errors
 /// Where it cannot start; the text says what to do.
 pub async fn serve(config: Config, load: LoadConfig) -> anyhow::Result<()> {
+    // Before anything that takes time: unheard, it ends the process. What arrives meanwhile is done afterwards.
+    let hangups = signal(SignalKind::hangup())?;
     let tls = Tls::open(&config.server)?;
     let store_metrics = StoreMetrics::default();
     let store = store::open(&config, store_metrics.clone()).await?;
-    // Until here a signal just ends the process: checking a large ledger may take minutes.
+    // Until here these just end the process: checking a large ledger may take minutes.
     let mut told = ToldToStop::listen()?;
     let (secrets, first_start) = open_secrets(&config, &store).await?;
     let app = put_together(config, load, &store, &store_metrics, secrets)?;
-    let reloads = reload::on_hangup(&app)?;
+    let reloads = reload::on_hangup(&app, hangups);
     match store.place.kind {
         Kind::Embedded => {
             let before = store.events.head().await.context("cannot read the ledger")?;

@@ -1,15 +1,18 @@
 //! Providers, their keys, prices and `[calls]` change while calls run: new calls go by what is new, running
 //! calls by what they began with, and a configuration that cannot be used changes nothing.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::Method;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::fake_provider::{Behaviour, FakeProvider, Phase, UsdPerMillion};
-use crate::harness::{Answer, INPUT, Nemo, OUTPUT, Setup, until};
+use crate::harness::{Answer, INPUT, Log, Nemo, OUTPUT, Setup, until};
 
 const TWICE: [(&str, &str); 3] = [
     ("input = \"2.50\"", "input = \"5\""),
@@ -249,6 +252,35 @@ async fn the_hangup_signal_reloads_as_well() {
     nemo.stderr().until("everything goes on as before").await;
     assert_eq!(key.chat(json!({})).await.cost(), 2 * (9 * INPUT + 7 * OUTPUT));
     assert!(nemo.stderr().text().contains("did you mean `calls`"), "{}", nemo.stderr().text());
+}
+
+/// The start stands still where it reads the provider's key, which is a pipe, until somebody writes one.
+#[tokio::test]
+async fn a_hangup_during_the_start_does_not_end_the_process_and_is_done_afterwards() {
+    let nemo = Nemo::start().await;
+    assert!(nemo.terminate().await.success());
+    let (path, kept) = (nemo.home().join("provider-key"), nemo.home().join("provider-key.kept"));
+    std::fs::rename(&path, &kept).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut serve = nemo.local_cli();
+    serve.arg("serve").arg("--config").arg("nemo.toml").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = serve.spawn().unwrap();
+    let (stdout, log) = (Log::of(child.stdout.take().unwrap()), Log::of(child.stderr.take().unwrap()));
+    // Opens once somebody reads.
+    let pipe = path.clone();
+    let pipe = tokio::task::spawn_blocking(move || File::options().write(true).open(pipe).unwrap());
+    let mut pipe = pipe.await.unwrap();
+    std::fs::copy(&kept, nemo.home().join("next")).unwrap();
+    std::fs::rename(nemo.home().join("next"), &path).unwrap();
+    let process = Pid::from_child(&child);
+    kill_process(process, Signal::HUP).unwrap();
+    pipe.write_all(&std::fs::read(&kept).unwrap()).unwrap();
+    drop(pipe);
+    stdout.until("is listening on").await;
+    log.until("the configuration was read again").await;
+    kill_process(process, Signal::TERM).unwrap();
+    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    assert!(ended.success(), "{ended}");
 }
 
 #[tokio::test]
