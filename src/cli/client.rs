@@ -169,7 +169,7 @@ impl Client {
         let told = problem.detail.or(problem.title);
         let told = told.unwrap_or_else(|| format!("{} answered {status}.", self.server));
         let next = self.next_step(status, problem.code.as_deref(), header(RETRY_AFTER.as_str()));
-        CommandError::new(exit_for(status), format!("{told}{about}"))
+        CommandError::new(exit_for(status, problem.code.as_deref()), format!("{told}{about}"))
             .with_code(problem.code)
             .with_request_id(problem.request_id.or_else(|| header("x-request-id")))
             .next(next)
@@ -211,12 +211,14 @@ impl Effect {
 }
 
 /// The exit code that says what the server said.
-fn exit_for(status: StatusCode) -> Exit {
-    match status.as_u16() {
-        400 | 422 => Exit::Usage,
-        401 | 403 => Exit::NotAllowed,
-        404 => Exit::NotFound,
-        502..=504 => Exit::Unreachable,
+fn exit_for(status: StatusCode, code: Option<&str>) -> Exit {
+    match (status.as_u16(), code) {
+        // What is wrong stands on the server, not on the command line.
+        (_, Some("configuration_invalid")) => Exit::Failed,
+        (400 | 422, _) => Exit::Usage,
+        (401 | 403, _) => Exit::NotAllowed,
+        (404, _) => Exit::NotFound,
+        (502..=504, _) => Exit::Unreachable,
         _ => Exit::Failed,
     }
 }
@@ -309,6 +311,7 @@ mod tests {
     async fn each_kind_of_refusal_has_its_exit_code() {
         let cases = [
             (400, Exit::Usage),
+            (422, Exit::Usage),
             (401, Exit::NotAllowed),
             (403, Exit::NotAllowed),
             (404, Exit::NotFound),
