@@ -34,6 +34,8 @@ metrics! {
         seconds_behind: Real = "nemo_read_model_seconds_behind";
         /// 1 for what the read model is doing, 0 for the rest: opening, catching_up, current, broken or damaged.
         state: Labelled<Doing, Gauge> = "nemo_read_model_state";
+        /// 1 while the secrets on disk are those in force; 0 while what is on disk cannot be used.
+        secrets_current: Gauge = "nemo_secrets_current";
         /// Calls in flight, from before they are authorised until their client has its answer.
         running: Gauge = "nemo_calls_running";
         /// Processor time that the process used.
@@ -99,6 +101,7 @@ impl NodeMetrics {
         let (unready, lag) =
             tokio::join!(app.ledger.unready_reason(), app.ledger.lag_behind(progress.position));
         self.ready.set((app.lifecycle.why_no_calls().is_none() && unready.is_none()).into());
+        self.secrets_current.set(app.secrets.trouble().is_none().into());
         self.running.set(i64::try_from(app.ledger.running.count()).unwrap_or(i64::MAX));
         self.read_model(&progress, lag.as_ref());
         self.process();

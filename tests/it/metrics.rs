@@ -5,3 +5,5 @@ mod cardinality;
 mod counts;
 mod documents;
 mod page;
+
+pub(crate) use page::Page;

@@ -6,14 +6,14 @@ use crate::harness::{Answer, Nemo};
 
 /// Names with their labels, and their numbers as they were written.
 #[derive(Clone, Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     samples: BTreeMap<String, String>,
     pub(super) text: String,
 }
 
 impl Page {
     /// Asks for the page, without any key, and checks its form.
-    pub(super) async fn of(nemo: &Nemo) -> Page {
+    pub(crate) async fn of(nemo: &Nemo) -> Page {
         let answer = Answer::of(nemo.http().get(nemo.url("/metrics"))).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(
@@ -37,7 +37,7 @@ impl Page {
     }
 
     /// The number of the only line of this name.
-    pub(super) fn real(&self, name: &str) -> f64 {
+    pub(crate) fn real(&self, name: &str) -> f64 {
         self.samples.get(name).unwrap_or_else(|| panic!("no {name}: {}", self.text)).parse().unwrap()
     }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::fake_provider::Behaviour;
 use crate::harness::{Nemo, until};
+use crate::metrics::Page;
 
 #[tokio::test]
 async fn no_call_fails_while_both_keys_work_and_none_passes_with_the_old_one_afterwards() {
@@ -168,6 +169,11 @@ async fn a_rotation_without_an_overlap_must_be_meant() {
     assert!(stderr(&output).contains("--secrets-dir"), "{}", stderr(&output));
 }
 
+/// Whether the metrics say that the secrets on disk are in force.
+async fn current(nemo: &Nemo) -> f64 {
+    Page::of(nemo).await.real("nemo_secrets_current")
+}
+
 #[tokio::test]
 async fn secrets_that_are_not_the_ledgers_never_come_into_force() {
     let (nemo, other) = (Nemo::start().await, Nemo::start().await);
@@ -179,6 +185,7 @@ async fn secrets_that_are_not_the_ledgers_never_come_into_force() {
         fs::copy(theirs, &ours).unwrap();
         let trouble = || async { nemo.ask("/api/secrets").await["trouble"].as_str().map(str::to_owned) };
         let told = until("the server says what is wrong", trouble).await;
+        assert_eq!(current(&nemo).await, 0.0);
         assert!(told.contains("which this ledger was written with, is missing"), "{told}");
         key.chat(json!({})).await.ok();
         let output = run(secrets(&nemo, &["status"])).await;
@@ -190,6 +197,7 @@ async fn secrets_that_are_not_the_ledgers_never_come_into_force() {
         fs::write(&ours, before).unwrap();
         let fine = || async { nemo.ask("/api/secrets").await["trouble"].is_null().then_some(()) };
         until("the server is content again", fine).await;
+        assert_eq!(current(&nemo).await, 1.0);
     }
     nemo.stderr().until("the secrets on disk are not in force").await;
 }
