@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Stdio;
 
 use nemo::metrics::{MetricDoc, reference, reference_markdown};
 use serde_json::{Value, json};
@@ -83,6 +85,77 @@ async fn every_documented_metric_is_on_the_page_and_none_besides() {
     }
 }
 
+/// A YAML file, read by Python's own reader.
+fn yaml(path: &str) -> Value {
+    let mut python = crate::sdk::python();
+    python.args(["-c", "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"]);
+    let mut python = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    python.stdin.take().unwrap().write_all(read(path).as_bytes()).unwrap();
+    let said = python.wait_with_output().unwrap();
+    assert!(said.status.success(), "{path} is no YAML");
+    serde_json::from_slice(&said.stdout).unwrap()
+}
+
+/// The selectors of an expression: a metric, and the labels that it is chosen by.
+fn selectors(expr: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut found = Vec::new();
+    for (at, _) in expr.match_indices('{') {
+        let end = at + expr[at..].find('}').unwrap_or_else(|| panic!("{expr} closes no brace"));
+        let begin =
+            expr[..at].rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |it| it + 1);
+        let labels = expr[at + 1..end].split("\",").filter(|pair| !pair.is_empty());
+        let labels = labels.map(|pair| pair[..pair.find(['=', '!']).unwrap()].trim()).collect();
+        found.push((&expr[begin..at], labels));
+    }
+    found
+}
+
+/// Labels that Prometheus adds to whatever it reads.
+const ADDED: [&str; 2] = ["job", "instance"];
+
+/// Fails unless each metric in the expression has the labels that it is chosen by.
+fn must_choose_by_labels_that_there_are(expr: &str) {
+    for (name, labels) in selectors(expr).into_iter().filter(|(name, _)| *name != "up") {
+        let doc = reference().into_iter().find(|doc| lines_of(doc).iter().any(|line| line == name));
+        let known = doc.unwrap_or_else(|| panic!("{name} is no metric: {expr}")).labels;
+        for label in labels {
+            assert!(known.contains(&label) || ADDED.contains(&label), "{name} has no {label}: {expr}");
+        }
+    }
+}
+
+#[test]
+fn the_alerts_are_rules_that_prometheus_can_load() {
+    let rules = yaml("scripts/monitoring/alerts.yml");
+    let mut names = BTreeSet::new();
+    for rule in
+        rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap())
+    {
+        let members: BTreeSet<_> = rule.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(members.is_subset(&["alert", "expr", "for", "labels", "annotations"].into()), "{rule}");
+        let name = rule["alert"].as_str().unwrap();
+        assert!(name.starts_with("Nemo") && names.insert(name), "{name} stands there twice");
+        let expr = rule["expr"].as_str().unwrap();
+        assert_eq!(expr.matches('(').count(), expr.matches(')').count(), "{name}: {expr}");
+        assert!(
+            !names_in(expr).is_empty() || expr.starts_with("up{"),
+            "{name} looks at nothing of ours: {expr}"
+        );
+        must_choose_by_labels_that_there_are(expr);
+        if let Some(span) = rule.get("for") {
+            let (number, unit) = span.as_str().unwrap().split_at(span.as_str().unwrap().len() - 1);
+            assert!(number.parse::<u32>().is_ok() && ["s", "m", "h"].contains(&unit), "{name}: {span}");
+        }
+        assert!(["page", "warn", "info"].contains(&rule["labels"]["severity"].as_str().unwrap()), "{name}");
+        for text in ["summary", "description"] {
+            let text = rule["annotations"][text].as_str().unwrap();
+            assert_eq!(text.matches("{{").count(), text.matches("}}").count(), "{name}: {text}");
+            assert!(text.len() > 15, "{name}: {text}");
+        }
+    }
+    assert!(names.len() > 10, "{names:?}");
+}
+
 #[test]
 fn the_dashboard_and_the_alerts_name_metrics_that_there_are() {
     let known = known_names();
@@ -106,6 +179,9 @@ fn the_dashboard_is_one_that_grafana_can_import() {
         assert!(panel["title"].is_string() && panel["gridPos"]["w"].is_u64(), "{panel}");
         let targets = panel["targets"].as_array().unwrap();
         assert!(!targets.is_empty() && targets.iter().all(|target| target["expr"].is_string()), "{panel}");
+        for target in targets {
+            must_choose_by_labels_that_there_are(target["expr"].as_str().unwrap());
+        }
         assert!(panel["description"].is_string(), "a panel says what it shows: {panel}");
     }
 }
