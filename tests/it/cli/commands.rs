@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::process::Command;
 
 use clap::CommandFactory;
 use nemo::cli::Cli;
@@ -57,11 +58,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("reload", "cli::reload"),
     ("ledger copy", "server_store::moving"),
     ("secrets create", "server_store::starting"),
-    ("secrets status", "rotation"),
-    ("secrets rotate-master-key", "rotation"),
-    ("secrets master-key-leaked", "rotation"),
-    ("secrets add-pepper", "rotation"),
-    ("secrets retire-pepper", "rotation"),
+];
+
+/// Commands that change secrets on the server's own disk and wait until the server has taken them up, each on a
+/// gateway of its own. `PEPPER` stands for one that a key needs and that is not the current one.
+const SECRETS: &[(&str, &str)] = &[
+    ("secrets status", ""),
+    ("secrets add-pepper", ""),
+    ("secrets retire-pepper", "PEPPER --force --yes"),
+    ("secrets rotate-master-key", ""),
+    ("secrets master-key-leaked", "--since 1h --yes"),
 ];
 
 /// The words of every command at the end of a branch.
@@ -75,7 +81,8 @@ fn leaves(command: &clap::Command, above: &str) -> Vec<String> {
 #[test]
 fn no_command_is_without_an_entry_and_no_entry_without_its_command() {
     let tree: BTreeSet<_> = leaves(&Cli::command(), "").into_iter().collect();
-    let entries: BTreeSet<_> = REMOTE.iter().chain(ELSEWHERE).map(|(words, _)| (*words).to_owned()).collect();
+    let entries = REMOTE.iter().chain(SECRETS).chain(ELSEWHERE);
+    let entries: BTreeSet<_> = entries.map(|(words, _)| (*words).to_owned()).collect();
     assert_eq!(tree, entries);
 }
 
@@ -221,5 +228,74 @@ async fn whatever_is_not_there_is_not_found_and_an_unknown_option_is_a_usage_err
         line.push("--no-such-option".to_owned());
         let ran = ran(of(&line)).await;
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{line:?} {ran:?}");
+    }
+}
+
+/// A command on the secrets of this gateway, with a key that needs the first pepper.
+async fn on_secrets(nemo: &Nemo, words: &str, args: &str) -> (Vec<String>, Command) {
+    nemo.rich_key().await;
+    let of_gateway = || {
+        let mut command = nemo.cli();
+        command.env("NEMO_SECRETS_DIR", nemo.data().join("secrets"));
+        command
+    };
+    let mut line: Vec<_> =
+        words.split_whitespace().chain(args.split_whitespace()).map(str::to_owned).collect();
+    if let Some(pepper) = line.iter_mut().find(|word| *word == "PEPPER") {
+        let secrets = nemo.ask("/api/secrets").await["secrets"].clone();
+        let first = secrets.as_array().unwrap().iter().find(|row| row["kind"] == "pepper").unwrap();
+        first["id"].as_str().unwrap().clone_into(pepper);
+        let mut add = of_gateway();
+        add.args(["secrets", "add-pepper"]);
+        ran(add).await.ok();
+    }
+    let mut command = of_gateway();
+    command.args(&line);
+    (line, command)
+}
+
+#[tokio::test]
+async fn every_command_on_secrets_prints_its_data_in_every_format_off_a_terminal() {
+    for (words, args) in SECRETS {
+        for format in FORMATS {
+            let nemo = Nemo::start().await;
+            let (line, mut command) = on_secrets(&nemo, words, args).await;
+            command.args(["--output", format]);
+            let ran = ran(command).await;
+            must_be_plain(&line, &ran, &nemo);
+            must_have_form(format, &line, &ran.stdout);
+            let new = std::fs::read_to_string(nemo.master_key_file()).unwrap();
+            assert!(!ran.stdout.contains(new.trim()) && !ran.stderr.contains(new.trim()), "{line:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_command_on_secrets_fails_as_every_command_does() {
+    let nemo = Nemo::start().await;
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (words, args) in SECRETS {
+        let (line, mut command) = on_secrets(&nemo, words, args).await;
+        command.arg("--no-such-option");
+        let wrong = ran(command).await;
+        assert_eq!((wrong.code, wrong.stdout.as_str()), (2, ""), "{line:?} {wrong:?}");
+        if *words != "secrets status" {
+            let (_, mut command) = on_secrets(&nemo, words, args).await;
+            command.env("NEMO_SECRETS_DIR", nemo.home().join("nowhere"));
+            let nowhere = ran(command).await;
+            assert!(nowhere.code == 3 && nowhere.stderr.contains("--secrets-dir"), "{line:?} {nowhere:?}");
+        }
+    }
+    // Only a rotation goes on without a server. What comes last here refuses the master key of this test.
+    for (words, args) in SECRETS {
+        let (line, mut command) = on_secrets(&nemo, words, args).await;
+        command.env("NEMO_SERVER", format!("http://{nobody}"));
+        let alone = ran(command).await;
+        if *words == "secrets rotate-master-key" {
+            assert!(alone.code == 0 && alone.stderr.contains("when it starts"), "{alone:?}");
+        } else {
+            let told = alone.stderr.contains(&nobody.to_string());
+            assert!(alone.code == 6 && alone.stdout.is_empty() && told, "{line:?} {alone:?}");
+        }
     }
 }
