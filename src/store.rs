@@ -137,6 +137,12 @@ fn server_options(server: &ServerStore) -> anyhow::Result<eventstoredb::Options>
     Ok(options)
 }
 
+/// Whether a directory says that it had an embedded ledger in it, whatever has become of that.
+#[must_use]
+pub fn was_in(dir: &Path) -> bool {
+    dir.join(EmbeddedStore::WATERMARK_NAME).exists()
+}
+
 /// Whether a directory has an embedded ledger in it.
 #[must_use]
 pub fn is_in(dir: &Path) -> bool {

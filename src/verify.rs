@@ -25,8 +25,8 @@ use crate::{failpoint, store};
 /// one on disk, if there is one.
 ///
 /// # Errors
-/// A ledger that is in use or damaged, or a read model that differs, with exit code 5; a server that cannot
-/// be reached, with 6.
+/// A ledger that is in use; one that is not there, with exit code 3; one that is damaged, or a read model that
+/// differs, with 5; a server that cannot be reached, with 6.
 pub async fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     if args.serving {
         return serving::run(args.remote.clone()).await;
@@ -46,7 +46,7 @@ pub async fn run(args: &VerifyArgs) -> anyhow::Result<()> {
 }
 
 async fn in_directory(dir: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(dir.is_dir(), "there is no directory {}", dir.display());
+    marks::require_ledger(dir)?;
     marks::refuse_unfinished(dir)?;
     let backup = Manifest::read(dir)?;
     let opened = directory::open(dir).await?;

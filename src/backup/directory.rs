@@ -31,11 +31,13 @@ pub async fn open_with(dir: &Path, watermark: WatermarkRule) -> anyhow::Result<A
     Ok(Arc::new(opened.map_err(refused)?))
 }
 
+/// What to do about a ledger that is in use.
+const ASK_THE_NODE: &str = "Stop the node; or ask it over HTTP: `nemo ledger verify --serving`, or `status` and \
+                            `backup` without --data-dir.";
+
 fn refused(error: OpenError) -> CommandError {
     let (exit, next) = match &error {
-        OpenError::InUse { .. } => {
-            (Exit::Failed, Some("Stop the node, or ask it: without --data-dir `nemo ledger` speaks HTTP."))
-        }
+        OpenError::InUse { .. } => (Exit::Failed, Some(ASK_THE_NODE)),
         OpenError::Io { .. } | OpenError::Sqlite { .. } => (Exit::Failed, None),
         OpenError::Watermark { .. } => {
             (Exit::IntegrityBroken, Some("`nemo ledger accept-end` takes the end that is there for granted."))

@@ -166,12 +166,13 @@ pub fn refuse_unfinished(dir: &Path) -> anyhow::Result<()> {
     Err(CommandError::new(Exit::Failed, what).next(next).into())
 }
 
-/// Refuses a directory without a ledger.
+/// Refuses a directory in which there is no ledger and never was. One whose database is lost is let through:
+/// opening it says so.
 ///
 /// # Errors
 /// Such a directory, with exit code 3.
 pub fn require_ledger(dir: &Path) -> Result<(), CommandError> {
-    if store::is_in(dir) {
+    if store::is_in(dir) || store::was_in(dir) {
         return Ok(());
     }
     let next = "Name the directory with --data-dir.";

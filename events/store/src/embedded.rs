@@ -73,6 +73,8 @@ pub struct EmbeddedStore {
 impl EmbeddedStore {
     /// The database's name in the data directory.
     pub const FILE_NAME: &'static str = "ledger.sqlite3";
+    /// The name of the file beside it that says how far it reaches.
+    pub const WATERMARK_NAME: &'static str = "watermark";
 
     /// Opens the ledger in `dir`, creating both if need be. Blocks until every event is checked.
     ///

@@ -31,17 +31,23 @@ async fn a_shell_learns_every_command() {
 async fn a_ledger_is_verified_in_silence_on_stdout() {
     let nemo = Nemo::start().await;
     nemo.rich_key().await;
-    let [first, second] = [(), ()].map(|()| {
+    let [in_use, first, lost, gone] = [(); 4].map(|()| {
         let mut command = nemo_program(&nemo);
         command.args(["ledger", "verify", "--data-dir"]).arg(nemo.data());
         command
     });
+    let in_use = ran(in_use).await;
+    let told = in_use.failed(1);
+    assert!(told.contains("in use by process") && told.contains("ledger verify --serving"), "{told}");
     nemo.terminate().await;
     let good = ran(first).await;
     assert_eq!(good.ok(), "");
     assert!(good.stderr.contains("hash") && !good.stderr.contains('\r'), "{good:?}");
+    std::fs::remove_file(nemo.data().join("ledger.sqlite3")).unwrap();
+    assert!(ran(lost).await.failed(5).contains("missing or empty"));
     std::fs::remove_dir_all(nemo.data()).unwrap();
-    assert_eq!(ran(second).await.failed(1).lines().count(), 1);
+    assert!(ran(gone).await.failed(3).contains("There is no ledger in"));
+    assert!(!nemo.data().exists(), "a look makes nothing");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use nemo_events::{Digest, Position};
 
+use super::EmbeddedStore;
 use super::error::OpenError;
 use super::files::{failed, private_file, sync_dir};
 
@@ -79,7 +80,7 @@ pub(super) struct Watermark {
 
 impl Watermark {
     pub(super) fn path(dir: &Path) -> PathBuf {
-        dir.join("watermark")
+        dir.join(EmbeddedStore::WATERMARK_NAME)
     }
 
     pub(super) fn read(dir: &Path) -> Result<Found, OpenError> {
