@@ -67,7 +67,7 @@ pub struct DoctorArgs {
     /// Where the ledger is kept, in place of the configuration's directory
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Do not ask the providers anything
+    /// Ask neither the providers nor a store on a server anything
     #[arg(long)]
     pub offline: bool,
     /// How the findings are written to stdout

@@ -13,6 +13,7 @@ mod finding;
 mod gateway;
 mod providers;
 mod secrets;
+mod store;
 
 use crate::catalogue::Catalogue;
 use crate::cli::render::Rows;
@@ -39,7 +40,8 @@ async fn look(args: &DoctorArgs, config: &Config, catalogue: &Catalogue, finding
     let running = gateway::look(config, findings).await;
     gateway::look_at_tls(config, findings);
     secrets::look(config, findings);
-    clock::look(&config.server.data_dir, findings);
+    let last = store::look(config, !args.offline, running, findings).await;
+    clock::look(&config.server.data_dir, last, findings);
     providers::look(config, catalogue, !args.offline, findings).await;
     if !running {
         gateway::look_at_addresses(config, findings);

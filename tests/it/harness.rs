@@ -46,7 +46,7 @@ pub(crate) use nemo::Nemo;
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use process::{Exited, Log, nemo as program};
 pub(crate) use setup::Setup;
-pub(crate) use store::Store;
+pub(crate) use store::{Store, start_an_hour_ahead};
 
 /// What one token of `gpt-test` and `gpt-think` costs, in nano-dollars.
 pub(crate) const INPUT: i128 = 2_500;

@@ -25,6 +25,7 @@ mod lock;
 mod open;
 mod options;
 mod page;
+mod peek;
 mod pool;
 mod reads;
 mod row;

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{FORMATS, Ran, ran};
-use crate::harness::Nemo;
+use crate::harness::{Nemo, start_an_hour_ahead};
 
 /// The doctor's command line for a gateway's own configuration.
 fn doctor(nemo: &Nemo, more: &[&str]) -> Command {
@@ -161,4 +161,17 @@ async fn a_stopped_gateway_is_told_from_one_that_runs_and_what_keeps_it_from_sta
     let ran = examined(gone).await;
     assert_eq!(ran.code, 1);
     assert!(has(&findings(&ran, "fail"), &["secrets: there is no secrets directory"]), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_ledger_from_the_future_is_told_though_its_files_were_written_just_now() {
+    let nemo = Nemo::start().await;
+    let look = doctor(&nemo, &[]);
+    nemo.terminate().await;
+    let store = nemo.open_store().await;
+    start_an_hour_ahead(&*store).await;
+    store.close().await;
+    let ran = examined(look).await;
+    assert!(has(&findings(&ran, "fail"), &["clock: ", "s behind the last event in the ledger"]), "{ran:?}");
+    assert!(nemo.try_restart().await.is_err(), "which is what the node says as well");
 }

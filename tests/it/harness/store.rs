@@ -9,9 +9,10 @@ use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use nemo_events::{EventId, Revision, Sealed, StreamName, Timestamp};
 use nemo_eventstoredb_simulator::{Options as SimulatorOptions, Simulator};
 use nemo_store::eventstoredb::{EventStoreDb, Options};
-use nemo_store::{EmbeddedStore, EventStore, embedded};
+use nemo_store::{Direction, EmbeddedStore, EventStore, Expected, embedded};
 
 use super::nemo::Nemo;
 use super::setup::Setup;
@@ -163,4 +164,20 @@ impl Nemo {
         command.args(self.place().map(Server::arguments).unwrap_or_default());
         command.output().unwrap()
     }
+}
+
+/// Appends what a node would have written that started with a clock an hour ahead.
+pub(crate) async fn start_an_hour_ahead(store: &dyn EventStore) {
+    let gateway = StreamName::Gateway;
+    let last = store.read_stream(&gateway, Revision(u64::MAX), Direction::Backwards, 1).await.unwrap();
+    let last = &last[0].event;
+    let now = Timestamp::from(chrono::Utc::now());
+    let event = Sealed {
+        revision: last.revision.next(),
+        id: EventId::from_uuid(uuid::Uuid::now_v7()),
+        recorded_at: now.plus_secs(3600),
+        prev_hash: last.hash,
+        ..last.clone()
+    };
+    store.append(Expected::Exact(last.revision), vec![event.with_hash()]).await.unwrap();
 }

@@ -60,3 +60,23 @@ async fn opening_and_verifying_report_how_far_they_are() {
     assert_eq!(verified, Verified { events: 20_001, streams: 2, head: Some(Position(20_001)) });
     assert_eq!(*ends.lock().unwrap(), Some(Progress { done: 40_002, total: 40_002 }));
 }
+
+#[tokio::test]
+async fn a_glance_tells_when_a_stopped_ledger_was_written_last_and_changes_nothing() {
+    let home = scratch();
+    let dir = home.path().join("100 % of it? #1");
+    assert_eq!(EmbeddedStore::glance_at_last(&dir), None);
+    let store = open(&dir);
+    let append = Script::of_key(7).next(3);
+    append.send(&store).await.unwrap();
+    store.close().await;
+    let files = || {
+        let all = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        all.map(|path| (path.clone(), fs::read(path).unwrap())).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = files();
+    assert_eq!(EmbeddedStore::glance_at_last(&dir), Some(append.events[2].recorded_at));
+    assert_eq!(files(), before);
+    fs::write(dir.join(EmbeddedStore::FILE_NAME), "no database").unwrap();
+    assert_eq!(EmbeddedStore::glance_at_last(&dir), None);
+}
