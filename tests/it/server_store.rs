@@ -1,6 +1,7 @@
 //! The ledger on a server that comes and goes: the real program over real gRPC, against a simulated server.
 
 mod absence;
+mod commands;
 mod moving;
 mod starting;
 
