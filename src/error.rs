@@ -452,13 +452,8 @@ pub struct FailureReply {
     failure: Failure,
     dialect: Dialect,
     request_id: Option<String>,
-    page: Option<AsPage>,
-}
-
-/// Somebody looks at pages; says what can be tried again.
-#[derive(Debug)]
-struct AsPage {
-    again: Option<String>,
+    /// Somebody looks at pages.
+    looked: Option<Box<failed::Looked>>,
 }
 
 impl FailureReply {
@@ -466,7 +461,7 @@ impl FailureReply {
     #[must_use]
     pub fn panicked(path: &str, request_id: String) -> Self {
         let (failure, dialect) = (Failure::internal(), Dialect::of_path(path));
-        Self { failure, dialect, request_id: Some(request_id), page: None }
+        Self { failure, dialect, request_id: Some(request_id), looked: None }
     }
 
     /// Tells a failure in the words of the request's route.
@@ -475,8 +470,8 @@ impl FailureReply {
         let request_id = crate::request_id::of(request).map(|id| id.to_string());
         let dialect = Dialect::of_path(request.path());
         let is_page = dialect == Dialect::Problem && failed::is_browsing(request);
-        let page = is_page.then(|| AsPage { again: failed::again(request, &failure) });
-        Self { failure, dialect, request_id, page }
+        let looked = is_page.then(|| Box::new(failed::Looked::at(request, &failure)));
+        Self { failure, dialect, request_id, looked }
     }
 }
 
@@ -513,8 +508,8 @@ impl ResponseError for FailureReply {
 
     fn error_response(&self) -> HttpResponse {
         let request_id = self.request_id.as_deref();
-        let mut reply = match &self.page {
-            Some(page) => failed::page(&self.failure, request_id, page.again.as_deref()),
+        let mut reply = match &self.looked {
+            Some(looked) => failed::page(&self.failure, request_id, looked),
             None => self.failure.respond(self.dialect, request_id),
         };
         reply.extensions_mut().insert(FailureCode(self.failure.code));

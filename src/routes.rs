@@ -19,7 +19,7 @@ pub fn inference(config: &mut web::ServiceConfig) {
 pub fn management(config: &mut web::ServiceConfig) {
     mount(management::routes(), config);
     mount(vec![server_group()], config);
-    dashboard::routes::assets(config);
+    dashboard::routes::pages(config);
 }
 
 /// All routes, in the order in which they are shown.

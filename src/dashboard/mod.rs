@@ -14,7 +14,10 @@ pub mod assets;
 pub mod components;
 pub mod failed;
 pub mod headers;
+mod live;
 pub mod page;
 pub mod routes;
+pub mod visit;
 
 pub use page::{Page, Place, Shown};
+pub use visit::{Fields, Shows, Visit, see_other};

@@ -4,9 +4,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use maud::{DOCTYPE, Markup, html};
+use nemo_events::{Right, Role};
 
 use super::assets::Build;
 use super::headers;
+use crate::auth::session::Viewer;
 
 /// Where a page belongs among the places that the navigation lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,24 @@ impl Place {
         }
     }
 
+    /// What one needs to find anything there.
+    const fn needs(self) -> Option<Right> {
+        match self {
+            Self::Overview => Some(Right::ReadSpend),
+            Self::Keys => Some(Right::ReadKeys),
+            Self::Orgs => Some(Right::ReadOrgs),
+            Self::Prices => Some(Right::ReadPrices),
+            Self::Ledger => Some(Right::ReadLedger),
+            Self::Operators => Some(Right::ManageOperators),
+            Self::Playground | Self::Elsewhere => None,
+        }
+    }
+
+    /// The places that a role may go to, in the order of the navigation.
+    fn open_to(role: Role) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |place| place.needs().is_none_or(|right| role.may(right)))
+    }
+
     /// The letter that leads there after `G`.
     const fn letter(self) -> &'static str {
         match self {
@@ -86,10 +106,16 @@ impl Place {
 pub struct Shown<'a> {
     /// The name that they sign in with.
     pub name: &'a str,
-    /// Their role, in a word.
-    pub role: &'a str,
+    /// What they are here for.
+    pub role: Role,
     /// What their forms must carry.
     pub csrf: &'a str,
+}
+
+impl<'a> From<&'a Viewer> for Shown<'a> {
+    fn from(viewer: &'a Viewer) -> Self {
+        Self { name: &viewer.name, role: viewer.role, csrf: &viewer.csrf }
+    }
 }
 
 /// A page on its way out.
@@ -180,7 +206,7 @@ impl<'a> Page<'a> {
                 (self.side(&shown))
                 main #content tabindex="-1" { (self.head()) (content) }
             }
-            (help())
+            (help(shown.role))
         };
         self.send(&build, &["shell.js"], &body)
     }
@@ -250,7 +276,7 @@ impl<'a> Page<'a> {
                 button .menu.quiet type="button" aria-expanded="false" aria-controls="places" { "Menu" }
                 nav #places aria-label="Pages" {
                     ul .places {
-                        @for place in Place::ALL {
+                        @for place in Place::open_to(shown.role) {
                             li {
                                 a href=(place.path()) data-go=(place.letter())
                                     aria-current=[(place == self.place).then_some("page")] { (place.word()) }
@@ -294,7 +320,7 @@ fn brand() -> Markup {
     }
 }
 
-fn help() -> Markup {
+fn help(role: Role) -> Markup {
     let keys = [
         ("/", "search"),
         ("C", "create a key"),
@@ -310,7 +336,7 @@ fn help() -> Markup {
                 h2 #help-title { "Keyboard" }
                 dl .keyboard {
                     @for (key, what) in keys { dt { kbd { (key) } } dd { (what) } }
-                    @for place in Place::ALL {
+                    @for place in Place::open_to(role) {
                         dt { kbd { "G" } " " kbd { (place.letter().to_uppercase()) } }
                         dd { (place.word()) }
                     }
@@ -334,7 +360,7 @@ mod tests {
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
-    const ANNA: Shown<'_> = Shown { name: "<img src=x onerror=alert(1)>", role: "admin", csrf: "token" };
+    const ANNA: Shown<'_> = Shown { name: "<img src=x onerror=alert(1)>", role: Role::Admin, csrf: "token" };
 
     #[test]
     fn a_page_escapes_what_it_is_given_and_names_only_assets_that_are_there() {
@@ -364,6 +390,14 @@ mod tests {
                 .unwrap()
                 .contains("trusted-types")
         );
+    }
+
+    #[test]
+    fn a_page_leads_nowhere_where_its_viewer_may_not_go() {
+        let finance = Shown { role: Role::Finance, ..ANNA };
+        let html = text(Page::new(Place::Keys, "Keys").reply(finance, &html! {}));
+        assert!(html.contains("href=\"/prices\"") && !html.contains("href=\"/ledger\""), "{html}");
+        assert!(!html.contains("href=\"/operators\""), "{html}");
     }
 
     #[test]

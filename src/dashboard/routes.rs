@@ -1,9 +1,117 @@
-//! The addresses of pages and of what they load. They are for people and stand in no OpenAPI document.
+//! Every page's address on one screen, with the right that it needs. They are for people and stand in no OpenAPI
+//! document. Whatever changes something is a `POST` of a form, to the address of the page that shows the form.
 
-use actix_web::web;
+use actix_web::middleware::from_fn;
+use actix_web::{FromRequest, Handler, Responder, web};
+use nemo_events::Right;
 
-use super::assets;
+use super::{assets, failed, headers, live};
+use crate::auth::guard::{self, Needs};
+use crate::openapi::Method;
 use crate::routes::method_not_allowed;
+
+/// All pages.
+#[must_use]
+pub fn all() -> Vec<PageRoute> {
+    vec![get("/live", live::position)]
+}
+
+/// Who may see a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody: pages before and beside signing in.
+    Anybody,
+    /// Whoever is signed in and has the right, if one is named.
+    Person(Option<Right>),
+}
+
+/// A page or what is sent to one.
+pub struct PageRoute {
+    /// `GET`, or `POST` for a form.
+    pub method: Method,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// Who may see it.
+    pub who: Who,
+    /// Whether what it shows is taken away with it, which is written down.
+    exports: bool,
+    serve: Box<dyn Fn() -> actix_web::Route>,
+}
+
+impl PageRoute {
+    /// Whoever is signed in needs this right.
+    #[must_use]
+    pub const fn needs(mut self, right: Right) -> Self {
+        self.who = Who::Person(Some(right));
+        self
+    }
+
+    /// Nobody needs to be signed in.
+    #[must_use]
+    pub const fn for_anybody(mut self) -> Self {
+        self.who = Who::Anybody;
+        self
+    }
+
+    /// Who takes away what it shows is written down.
+    #[must_use]
+    pub const fn exports(mut self) -> Self {
+        self.exports = true;
+        self
+    }
+
+    fn served(&self) -> actix_web::Route {
+        let route = (self.serve)();
+        match self.who {
+            Who::Anybody => route,
+            Who::Person(right) => guard::page(route, Needs { right, exports: self.exports }, failed::refuse),
+        }
+    }
+}
+
+/// A page, for whoever is signed in unless more is said.
+pub fn get<F, Args>(path: &'static str, handler: F) -> PageRoute
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let serve = Box::new(move || web::get().to(handler.clone()));
+    PageRoute { method: Method::Get, path, who: Who::Person(None), exports: false, serve }
+}
+
+/// What a form is sent to.
+pub fn post<F, Args>(path: &'static str, handler: F) -> PageRoute
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let serve = Box::new(move || web::post().to(handler.clone()));
+    PageRoute { method: Method::Post, path, who: Who::Person(None), exports: false, serve }
+}
+
+/// Serves pages, to people alone: where managers are.
+pub fn pages(config: &mut web::ServiceConfig) {
+    mount(all(), config);
+    assets(config);
+}
+
+/// Serves some pages; every answer says what [`headers`] says.
+pub fn mount(routes: Vec<PageRoute>, config: &mut web::ServiceConfig) {
+    let mut paths: Vec<(&'static str, Vec<PageRoute>)> = Vec::new();
+    for route in routes {
+        match paths.iter_mut().find(|(path, _)| *path == route.path) {
+            Some((_, routes)) => routes.push(route),
+            None => paths.push((route.path, vec![route])),
+        }
+    }
+    for (path, routes) in paths {
+        let resource = web::resource(path).default_service(web::to(method_not_allowed));
+        let resource = routes.iter().fold(resource, |resource, route| resource.route(route.served()));
+        config.service(resource.wrap(from_fn(headers::protect)));
+    }
+}
 
 /// What pages load: for everybody, on every listener that has a page.
 pub fn assets(config: &mut web::ServiceConfig) {

@@ -20,10 +20,10 @@ use crate::read_side::Unread;
 use crate::request_id;
 
 /// What every handler answers with.
-pub(super) type Reply = Result<HttpResponse, FailureReply>;
+pub(crate) type Reply = Result<HttpResponse, FailureReply>;
 
 /// A manager's request.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     app: web::Data<App>,
     manager: Manager,
     request: HttpRequest,
@@ -46,7 +46,7 @@ impl FromRequest for Asked {
 }
 
 /// The same, also while the node starts: for what tells where the start stands and nothing of the ledger.
-pub(super) struct AskedAnyTime(pub(super) Asked);
+pub(crate) struct AskedAnyTime(pub(crate) Asked);
 
 impl FromRequest for AskedAnyTime {
     type Error = FailureReply;
@@ -62,42 +62,42 @@ impl FromRequest for AskedAnyTime {
 
 impl Asked {
     /// The gateway.
-    pub(super) const fn app(&self) -> &web::Data<App> {
+    pub(crate) const fn app(&self) -> &web::Data<App> {
         &self.app
     }
 
     /// On whose behalf commands are executed.
-    pub(super) fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         self.manager.context(request_id::of(&self.request))
     }
 
     /// A failure as a reply to this request.
-    pub(super) fn refused(&self, failure: Failure) -> FailureReply {
+    pub(crate) fn refused(&self, failure: Failure) -> FailureReply {
         FailureReply::to(&self.request, failure)
     }
 
     /// A command's error as a reply to this request.
-    pub(super) fn not_executed(&self, error: &ExecuteError) -> FailureReply {
+    pub(crate) fn not_executed(&self, error: &ExecuteError) -> FailureReply {
         self.refused(failures::of_command(error))
     }
 
     /// The key in the path, with or without its `key_`.
-    pub(super) fn key_id(&self) -> Result<KeyId, FailureReply> {
+    pub(crate) fn key_id(&self) -> Result<KeyId, FailureReply> {
         self.path_id().parse().map_err(|_| self.refused(failures::no_such_key()))
     }
 
     /// The org in the path.
-    pub(super) fn org_id(&self) -> Result<OrgId, FailureReply> {
+    pub(crate) fn org_id(&self) -> Result<OrgId, FailureReply> {
         self.path_id().parse().map_err(|_| self.refused(failures::no_such_org()))
     }
 
     /// The call in the path.
-    pub(super) fn call_id(&self) -> Result<CallId, FailureReply> {
+    pub(crate) fn call_id(&self) -> Result<CallId, FailureReply> {
         self.path_id().parse().map_err(|_| self.refused(failures::no_such_call()))
     }
 
     /// Executes a command on a key.
-    pub(super) async fn manage_key<C: KeyCommand + Send + 'static>(
+    pub(crate) async fn manage_key<C: KeyCommand + Send + 'static>(
         &self,
         id: KeyId,
         command: C,
@@ -107,7 +107,7 @@ impl Asked {
     }
 
     /// Executes a command on an org that exists.
-    pub(super) async fn manage_org<C: OrgCommand + Send + 'static>(
+    pub(crate) async fn manage_org<C: OrgCommand + Send + 'static>(
         &self,
         id: OrgId,
         command: C,
@@ -120,7 +120,7 @@ impl Asked {
     }
 
     /// Creates an org.
-    pub(super) async fn create_org(
+    pub(crate) async fn create_org(
         &self,
         id: OrgId,
         command: CreateOrg,
@@ -130,7 +130,7 @@ impl Asked {
 
     /// A position at which everything that an answer rests on can be read: that of the command's own
     /// append, or, where it changed nothing, the ledger's end.
-    pub(super) async fn position_of<T>(&self, done: &Done<T>) -> Result<Position, FailureReply> {
+    pub(crate) async fn position_of<T>(&self, done: &Done<T>) -> Result<Position, FailureReply> {
         if let Some(position) = done.position {
             return Ok(position);
         }
@@ -140,7 +140,7 @@ impl Asked {
     }
 
     /// Asks the read model, once it has got to `min_position`.
-    pub(super) async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         min_position: Option<u64>,
         ask: impl FnOnce(&Reader) -> Result<Answer<T>, ReadModelError> + Send + 'static,
@@ -153,7 +153,7 @@ impl Asked {
     }
 
     /// Does work to its end even if the client hangs up meanwhile.
-    pub(super) async fn to_the_end<T: Send + 'static>(
+    pub(crate) async fn to_the_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, FailureReply> {
@@ -166,7 +166,7 @@ impl Asked {
     }
 
     /// The page that a query string asks for: 50 rows unless it says otherwise, 200 at most.
-    pub(super) fn page(
+    pub(crate) fn page(
         &self,
         cursor: Option<&str>,
         limit: Option<usize>,
@@ -188,7 +188,7 @@ impl Asked {
     }
 
     /// What stands in the path where an id belongs.
-    pub(super) fn path_id(&self) -> &str {
+    pub(crate) fn path_id(&self) -> &str {
         self.request.match_info().get("id").unwrap_or_default()
     }
 }

@@ -8,7 +8,7 @@
 //! - Every route is in the table of `routes.rs`, with what is told of it.
 //! - A full key is in the answers of `key_secrets.rs` and nowhere else.
 
-mod asked;
+pub(crate) mod asked;
 mod calls;
 mod events;
 mod failures;

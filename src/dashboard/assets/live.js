@@ -6,6 +6,8 @@ import { bindCopy } from "./copy.js";
 
 /** How often the ledger's position is asked for, in milliseconds. */
 const EVERY_MS = 4000;
+/** Looking by itself keeps nobody signed in. */
+const BACKGROUND = { "x-nemo-background": "1" };
 const paused = /** @type {HTMLInputElement | null} */ (document.querySelector("input[data-pause]"));
 const told = document.querySelector("[data-live-state]");
 let position = document.querySelector("[data-position]")?.getAttribute("data-position") ?? null;
@@ -22,7 +24,7 @@ async function look() {
   if (looking || isBusy()) return;
   looking = true;
   try {
-    const reply = await fetch("/live", { headers: { accept: "application/json" } });
+    const reply = await fetch("/live", { headers: { accept: "application/json", ...BACKGROUND } });
     // Signed out: the next click says so. Not answering: what is shown is old, and says so.
     if (!reply.ok || reply.redirected) return tell("Not up to date: the gateway does not answer.");
     const now = String((await reply.json()).position);
@@ -42,7 +44,7 @@ function isBusy() {
 
 /** @param {string} now */
 async function renew(now) {
-  const { page, status } = await load(location.href);
+  const { page, status } = await load(location.href, undefined, BACKGROUND);
   if (status !== 200 || isBusy()) return;
   for (const place of document.querySelectorAll("[data-live]")) {
     const fresh = page.querySelector(`[data-live="${CSS.escape(place.getAttribute("data-live") ?? "")}"]`);

@@ -4,14 +4,16 @@
 /**
  * @param {string} url
  * @param {URLSearchParams} [fields] sent as a form, where given
+ * @param {Record<string, string>} [more] further headers
  * @returns {Promise<{page: Document, url: string, status: number, headers: (name: string) => string | null}>}
  */
-export function load(url, fields) {
+export function load(url, fields, more = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open(fields ? "POST" : "GET", url);
     request.responseType = "document";
     request.setRequestHeader("accept", "text/html");
+    for (const [name, value] of Object.entries(more)) request.setRequestHeader(name, value);
     if (fields) request.setRequestHeader("content-type", "application/x-www-form-urlencoded");
     request.onload = () => {
       const page = request.response;

@@ -1,6 +1,7 @@
 //! What holds for every page: where its parts come from, and how it fails.
 
 use nemo::dashboard::assets;
+use nemo::dashboard::routes::{Who, all};
 
 use crate::harness::{Answer, Nemo};
 
@@ -48,5 +49,23 @@ async fn a_browser_is_shown_a_page_where_a_program_is_told_a_problem() {
     for path in ["/api/keys", "/v1/models"] {
         let asked = nemo.http().get(nemo.url(path)).header("accept", "text/html");
         Answer::of(asked).await.refused(401, "missing_api_key");
+    }
+}
+
+#[tokio::test]
+async fn nobody_sees_a_page_without_signing_in_but_those_that_are_for_everybody() {
+    let nemo = Nemo::start().await;
+    for route in all() {
+        let (method, path) = (route.method.as_str(), route.path.replace("{id}", "key_0123456789A"));
+        let asked = nemo.http().request(method.parse().unwrap(), nemo.url(&path));
+        let answer = Answer::browsed(asked).await;
+        match route.who {
+            Who::Anybody => assert!(answer.status < 300 || method == "POST", "{method} {path}"),
+            Who::Person(_) => {
+                let place =
+                    answer.header("location").unwrap_or_else(|| panic!("{method} {path}: {}", answer.status));
+                assert!(place.starts_with("/login?next=/"), "{method} {path} -> {place}");
+            }
+        }
     }
 }
