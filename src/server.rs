@@ -19,6 +19,7 @@ use crate::auth::secrets::{FirstStart, Secrets};
 use crate::auth::sessions::Sessions;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::demo::Demo;
 use crate::ledger::{Ledger, LedgerOptions};
 use crate::metrics::Metrics;
 use crate::metrics::store::StoreMetrics;
@@ -35,11 +36,12 @@ const SETTLE_GRACE: Duration = Duration::from_secs(10);
 /// What is written down last may take so long; then the node stops without it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Runs the gateway until it is told to stop. `load` reads the configuration again.
+/// Runs the gateway until it is told to stop; for a demo, with its words and its traffic. `load` reads the
+/// configuration again.
 ///
 /// # Errors
 /// Where it cannot start; the text says what to do.
-pub async fn serve(config: Config, load: LoadConfig) -> anyhow::Result<()> {
+pub async fn serve(config: Config, load: LoadConfig, demo: Option<Demo>) -> anyhow::Result<()> {
     // Before anything that takes time: unheard, it ends the process. What arrives meanwhile is done afterwards.
     let hangups = signal(SignalKind::hangup())?;
     let tls = Tls::open(&config.server)?;
@@ -55,8 +57,17 @@ pub async fn serve(config: Config, load: LoadConfig) -> anyhow::Result<()> {
             let before = store.events.head().await.context("cannot read the ledger")?;
             start::now(&app).await?;
             let listening = listen_for_good(&app, tls)?;
-            welcome::print(&app, &listening.addresses, first_start.as_ref(), before);
+            let traffic = match demo {
+                Some(demo) => Some(demo.open(&app, &listening.addresses).await?),
+                None => {
+                    welcome::print(&app, &listening.addresses, first_start.as_ref(), before);
+                    None
+                }
+            };
             serve_until_told(&app, &mut told).await?;
+            if let Some(traffic) = traffic {
+                traffic.stop().await;
+            }
             reloads.abort();
             stop(app, listening.handles, store, told).await
         }

@@ -35,16 +35,17 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// Sets up logs, traces and the panic hook, once for the process.
+/// Sets up logs, traces and the panic hook, once for the process. Without a filter in the environment, `usual` and
+/// what is graver is logged.
 ///
 /// # Errors
 /// [`TelemetryError`] if `NEMO_LOG` cannot be understood.
-pub fn init(format: LogFormat, traces: &Traces) -> Result<(), TelemetryError> {
+pub fn init(format: LogFormat, usual: LevelFilter, traces: &Traces) -> Result<(), TelemetryError> {
     let directives = match std::env::var_os(VARIABLE) {
         Some(text) => text.into_string().map_err(|_| TelemetryError::NotUnicode)?,
         None => String::new(),
     };
-    let filter = filter(&directives)?;
+    let filter = filter(&directives, usual)?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(wants_colour()).boxed(),
@@ -55,8 +56,8 @@ pub fn init(format: LogFormat, traces: &Traces) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-fn filter<S>(directives: &str) -> Result<impl Filter<S> + use<S>, ParseError> {
-    let asked = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(directives)?;
+fn filter<S>(directives: &str, usual: LevelFilter) -> Result<impl Filter<S> + use<S>, ParseError> {
+    let asked = EnvFilter::builder().with_default_directive(usual.into()).parse(directives)?;
     // The hint leaves it to the other filter to say what needs no asking at all.
     Ok(asked.and(filter_fn(may_speak).with_max_level_hint(LevelFilter::TRACE)))
 }
@@ -128,7 +129,7 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
-        let filter = filter(directives).unwrap();
+        let filter = filter(directives, LevelFilter::INFO).unwrap();
         with_default(registry().with(layer.with_filter(filter)), speak);
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }
@@ -149,7 +150,7 @@ mod tests {
             tracing::debug!(target: "nemo::proxy", "quiet");
         });
         assert!(log.contains("loud") && !log.contains("quiet"), "{log}");
-        let hint = filter::<tracing_subscriber::Registry>("").unwrap().max_level_hint();
+        let hint = filter::<tracing_subscriber::Registry>("", LevelFilter::INFO).unwrap().max_level_hint();
         assert_eq!(hint, Some(LevelFilter::INFO), "quiet lines cost nothing");
     }
 
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_understood_is_an_error() {
-        assert!(filter::<tracing_subscriber::Registry>("nemo=loud").is_err());
+        assert!(filter::<tracing_subscriber::Registry>("nemo=loud", LevelFilter::INFO).is_err());
     }
 
     #[test]

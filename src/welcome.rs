@@ -1,7 +1,5 @@
 //! The first words on the terminal: what runs where, what was made, and what to do next.
 
-use std::io::Write as _;
-
 use nemo_events::Position;
 
 use crate::app::App;
@@ -11,9 +9,11 @@ use crate::server::Addresses;
 /// A line for people. Whoever started the server may have stopped reading: that must not end it.
 macro_rules! say {
     ($($text:tt)*) => {{
+        use std::io::Write as _;
         let _ = writeln!(std::io::stdout(), $($text)*);
     }};
 }
+pub(crate) use say;
 
 /// Prints them on standard output.
 pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>, events: Option<Position>) {
@@ -55,7 +55,8 @@ pub fn print_waiting(app: &App, addresses: &Addresses) {
     }
 }
 
-fn print_addresses(Addresses { inference, management, scheme }: &Addresses) {
+/// Where it listens.
+pub(crate) fn print_addresses(Addresses { inference, management, scheme }: &Addresses) {
     say!("Nemo {} is listening on {scheme}://{inference}", env!("CARGO_PKG_VERSION"));
     if management != inference {
         say!("Management listens on {scheme}://{management}");

@@ -27,6 +27,12 @@ pub struct ServeArgs {
     /// The EventStoreDB or KurrentDB server that keeps the ledger, in place of the configuration's
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// Show what Nemo does: an invented past, simulated providers, a directory of its own (nemo-demo)
+    #[arg(long, conflicts_with_all = ["config", "store"])]
+    pub demo: bool,
+    /// A demo without traffic but yours
+    #[arg(long, requires = "demo")]
+    pub quiet: bool,
 }
 
 /// Write a configuration file, and make the data directory and its secrets if wanted

@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use futures_util::stream;
@@ -68,21 +69,17 @@ struct Ask {
     stream: bool,
 }
 
-/// Listens until the process ends.
+/// The provider, listening; it serves while its future is polled, and leaves the process's signals to others.
 ///
 /// # Errors
 /// Where it cannot listen.
-pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
-    HttpServer::new(|| {
+pub fn serve(listener: TcpListener) -> std::io::Result<Server> {
+    let server = HttpServer::new(|| {
         App::new()
             .route("/v1/chat/completions", web::post().to(complete))
             .route("/v1/models", web::get().to(models))
-    })
-    .workers(1)
-    .tcp_nodelay(true)
-    .listen(listener)?
-    .run()
-    .await
+    });
+    Ok(server.workers(1).tcp_nodelay(true).disable_signals().shutdown_timeout(1).listen(listener)?.run())
 }
 
 async fn models() -> HttpResponse {

@@ -120,6 +120,12 @@ impl ReadSide {
         }
     }
 
+    /// Waits until all that was in the ledger when the read model was opened is reflected, however long that
+    /// takes.
+    pub async fn caught_up(&self) {
+        self.shared.board.caught_up().await;
+    }
+
     /// Asks the read model, on a thread where it may block.
     ///
     /// # Errors

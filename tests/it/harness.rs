@@ -16,15 +16,16 @@
 //!
 //! Nothing sleeps for a fixed time: what comes true later is waited for with [`until`], the provider's phases
 //! (`until_held`, `hold_at`) or [`Log::until`]. Every answer is held against the OpenAPI document. Map: `setup`
-//! configuration · `store` where ledgers are · `process` the program itself · `nemo` a running gateway · `key` a
-//! virtual key and what it may do · `answer` replies, streams, raw sockets · `described` the document · `ledger`
-//! events and calls as the API tells them.
+//! configuration · `store` where ledgers are · `process` the program itself · `nemo` a running gateway · `demo` one
+//! with an invented past · `key` a virtual key and what it may do · `answer` replies, streams, raw sockets ·
+//! `described` the document · `ledger` events and calls as the API tells them.
 //!
 //! A test under `#[on_each_store]` is a story that holds wherever the ledger is: it runs twice, with its gateways'
 //! ledgers in their data directories (`…::embedded`) and on a server (`…::eventstoredb`).
 #![allow(dead_code, reason = "a vocabulary for tests: not every build of the test binary uses every word")]
 
 mod answer;
+mod demo;
 mod described;
 mod key;
 mod ledger;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use answer::{Answer, Raw, Streaming, Tail, sse_data};
+pub(crate) use demo::Demo;
 #[allow(unused_imports, reason = "for tests of the document itself")]
 pub(crate) use described::{DOCUMENT, described_path};
 pub(crate) use key::{Key, well_formed_key};

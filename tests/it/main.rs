@@ -18,6 +18,7 @@ mod concurrency;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod dashboard;
+mod demo;
 mod deploy;
 mod disk;
 mod ends;

@@ -19,6 +19,7 @@ fn good_command_lines_are_understood() {
     let good = [
         "serve",
         "serve --config nemo.toml --listen 127.0.0.1:4141 --data-dir d",
+        "serve --demo --quiet --listen 127.0.0.1:0 --data-dir d",
         "simulate-provider --listen 127.0.0.1:4142",
         "ledger verify",
         "ledger verify --data-dir d",
@@ -106,6 +107,8 @@ fn bad_command_lines_are_usage_errors() {
         "orgs rename Acme",
         "orgs resume Acme --reason r",
         "serve --listen here",
+        "serve --demo --config nemo.toml",
+        "serve --quiet",
         "serve --server http://127.0.0.1:4141",
         "simulate-provider",
         "ledger",

@@ -321,7 +321,7 @@ impl Nemo {
 
 /// A directory in memory if there is one: a busy disk takes seconds for a sync, and these tests are about order
 /// and not about speed. `TMPDIR` puts it elsewhere.
-pub(super) fn new_home() -> TempDir {
+pub(crate) fn new_home() -> TempDir {
     let in_memory = std::env::var_os("TMPDIR").is_none().then(|| tempfile::tempdir_in("/dev/shm").ok());
     in_memory.flatten().unwrap_or_else(|| tempfile::tempdir().unwrap())
 }

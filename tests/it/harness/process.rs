@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
@@ -46,9 +47,13 @@ impl Log {
     }
 
     async fn contains(&self, part: &str) -> bool {
+        self.contains_within(PATIENCE, part).await
+    }
+
+    async fn contains_within(&self, patience: Duration, part: &str) -> bool {
         let mut receiver = self.0.clone();
         let waiting = receiver.wait_for(|text| text.contains(part));
-        matches!(tokio::time::timeout(PATIENCE, waiting).await, Ok(Ok(_)))
+        matches!(tokio::time::timeout(patience, waiting).await, Ok(Ok(_)))
     }
 
     /// Waits until the process has closed it.
@@ -95,6 +100,11 @@ impl Process {
     pub(super) async fn serve(config: &Path, env: &[(String, String)]) -> Result<Process, Exited> {
         let mut command = nemo();
         command.arg("serve").arg("--config").arg(config).envs(env.iter().cloned());
+        Process::start(command, PATIENCE).await
+    }
+
+    /// Starts a command that serves and waits until it listens, or until it has given up.
+    pub(super) async fn start(mut command: Command, patience: Duration) -> Result<Process, Exited> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let stdout = Log::of(child.stdout.take().expect("piped"));
@@ -102,7 +112,7 @@ impl Process {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut process =
             Process { child, address: nowhere, management: nowhere, has_tls: false, stdout, stderr };
-        if !process.stdout.contains(NODE).await {
+        if !process.stdout.contains_within(patience, NODE).await {
             return Err(process.until_exit().await);
         }
         let text = process.stdout.text();
