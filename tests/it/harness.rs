@@ -44,7 +44,7 @@ pub(crate) use described::{DOCUMENT, described_path};
 pub(crate) use key::{Key, well_formed_key};
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use ledger::{Call, Event, nanos};
-pub(crate) use nemo::Nemo;
+pub(crate) use nemo::{Nemo, new_home};
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use process::{Exited, Log, nemo as program};
 pub(crate) use setup::Setup;

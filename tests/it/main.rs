@@ -27,6 +27,7 @@ mod fake_provider;
 mod harness;
 mod holds;
 mod metrics;
+mod new_user;
 mod openapi;
 mod own_calls;
 mod reference;

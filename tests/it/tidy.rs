@@ -92,8 +92,10 @@ fn the_configuration_reference_is_what_the_code_says() {
 
 #[test]
 fn every_decision_and_document_that_is_linked_is_there() {
-    for document in ["README.md", "src/docs/architecture.md"] {
-        let path = root().join(document);
+    let documents = fs::read_dir(root().join("src/docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    for path in documents.chain([root().join("README.md")]) {
+        let document = path.display();
         let text = fs::read_to_string(&path).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
