@@ -1,4 +1,4 @@
-//! Events of a key's stream: the whole life of one virtual key, its calls included.
+//! Events of a key's stream, `key-<public id>`: the whole life of one virtual key, its calls included.
 
 use serde::{Deserialize, Serialize};
 

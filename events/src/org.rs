@@ -1,4 +1,4 @@
-//! Events of an org's stream.
+//! Events of an org's stream, `org-<uuid>`: its name, the limits of its keys, whether they may call.
 
 use serde::{Deserialize, Serialize};
 

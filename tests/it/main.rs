@@ -23,6 +23,7 @@ mod deploy;
 mod disk;
 mod ends;
 mod errors;
+mod events_reference;
 mod fake_provider;
 mod harness;
 mod holds;
