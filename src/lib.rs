@@ -1,6 +1,7 @@
 //! Nemo's server. Where things are: `docs/architecture.md`.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod catalogue;
@@ -33,6 +34,7 @@ pub mod routes;
 pub mod secrets_match;
 pub mod secrets_watch;
 pub mod server;
+pub mod snapshots;
 pub mod start;
 pub mod store;
 pub mod supervisor;

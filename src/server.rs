@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::metrics::store::StoreMetrics;
 use crate::read_side::ReadSide;
 use crate::reload::{LoadConfig, Reloader};
+use crate::snapshots::Shelf;
 use crate::store::{self, Kind, Opened};
 use crate::terms::Terms;
 use crate::tls::Tls;
@@ -121,6 +122,7 @@ fn put_together(
         clock: Arc::new(SystemClock),
         node: config.server.node.clone(),
         accounts_max_bytes: config.server.accounts_max_bytes,
+        snapshots: Arc::new(Shelf::new(&config.server.data_dir)),
     });
     let terms = Terms::of(&config, None)?;
     Ok(Arc::new(App {

@@ -178,6 +178,28 @@ impl KeyState {
         self.ended_order.len() < ENDED_CALLS_KEPT || oldest.is_none_or(|(ended, _)| *ended < moment)
     }
 
+    /// The same key, having forgotten every call that has ended. Whether those are remembered changes nothing else
+    /// of what later events lead to; but what is decided must know them.
+    #[must_use]
+    pub fn without_ended_calls(&self) -> Self {
+        Self {
+            org: self.org,
+            created_at: self.created_at,
+            status: self.status,
+            labels: self.labels.clone(),
+            labels_revision: self.labels_revision,
+            limits: self.limits.clone(),
+            secrets: self.secrets.clone(),
+            windows: self.windows.clone(),
+            request_rate: self.request_rate,
+            token_rate: self.token_rate,
+            open_calls: self.open_calls.clone(),
+            ended_calls: BTreeMap::new(),
+            ended_order: VecDeque::new(),
+            flagged_models: self.flagged_models.clone(),
+        }
+    }
+
     /// The limit of requests per minute as a plain number.
     #[must_use]
     pub fn request_limit(&self) -> Option<u64> {

@@ -15,6 +15,7 @@ pub mod org;
 pub mod price;
 pub mod rate;
 pub mod refusal;
+pub mod replay;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

@@ -21,7 +21,7 @@ use crate::auth::token::VirtualKeyText;
 use crate::catalogue::Catalogue;
 use crate::clock::ManualClock;
 use crate::config::Config;
-use crate::ledger::{Ledger, LedgerOptions};
+use crate::ledger::{Ledger, LedgerOptions, NoSnapshots};
 use crate::providers::Providers;
 use crate::secrets_match;
 
@@ -49,6 +49,7 @@ pub(super) async fn write(
         clock: clock.clone(),
         node: config.server.node.clone(),
         accounts_max_bytes: config.server.accounts_max_bytes,
+        snapshots: Arc::new(NoSnapshots),
     };
     let ledger = Ledger::unread(options);
     ledger.read().await.context("cannot read the demo's ledger")?;

@@ -25,7 +25,7 @@ use crate::auth::secrets::Secrets;
 use crate::catalogue::Catalogue;
 use crate::clock::ManualClock;
 use crate::config::{Config, Environment};
-use crate::ledger::{Ledger, LedgerOptions};
+use crate::ledger::{Ledger, LedgerOptions, NoSnapshots};
 use crate::providers::Providers;
 
 fn first_day() -> NaiveDate {
@@ -115,6 +115,7 @@ async fn written_until(steps: Vec<Step>, from: Timestamp, until: Timestamp) -> W
         clock: clock.clone(),
         node: "demo".parse().unwrap(),
         accounts_max_bytes: 1 << 26,
+        snapshots: Arc::new(NoSnapshots),
     };
     let ledger = Ledger::open(options).await.unwrap();
     let work = Arc::clone(&ledger);

@@ -11,7 +11,6 @@
 mod desk;
 mod pump;
 mod scribe;
-mod stream;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,6 +22,7 @@ use super::Core;
 use super::command::{Asked, Command, Context, Done, ExecuteError, Job};
 use super::fold::Fold;
 use super::pace::Backoff;
+use super::stream;
 use crate::metrics::ledger::LedgerMetrics;
 use desk::{Desk, Footing};
 use scribe::Scribe;

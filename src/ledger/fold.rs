@@ -10,6 +10,7 @@ use nemo_events::{
 };
 use nemo_projections::attribution::{Attribution, UNCERTAIN_KEPT};
 use nemo_projections::{At, CorruptLog, KeyState, Operators, OrgState};
+use serde::{Deserialize, Serialize};
 
 use super::counted;
 use crate::metrics::ledger::OfCall;
@@ -47,6 +48,11 @@ pub trait Fold: Send + Sync + 'static {
     /// About how many bytes the state takes in memory.
     fn weight(state: &Self::State) -> usize;
 
+    /// A state that was kept, should streams of this kind be kept; `None` where it cannot be read.
+    fn thaw(_kept: &[u8]) -> Option<Self::State> {
+        None
+    }
+
     /// What is counted of an event besides its type, should it become durable.
     fn of_call(_before: &Self::State, _event: &Self::Event) -> Option<OfCall> {
         None
@@ -68,12 +74,21 @@ macro_rules! codec_of {
 }
 
 /// What is known of one key: what decides, and what is told of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyAccount {
     /// What decides; `None` for a key that does not exist.
     pub key: Option<KeyState>,
     /// Who used it for what.
     pub attribution: Attribution,
+}
+
+impl KeyAccount {
+    /// The same, having forgotten every call that has ended.
+    #[must_use]
+    pub fn without_ended_calls(&self) -> Self {
+        let key = self.key.as_ref().map(KeyState::without_ended_calls);
+        Self { key, attribution: self.attribution.clone() }
+    }
 }
 
 /// Folds keys.
@@ -105,6 +120,10 @@ impl Fold for KeyFold {
             attribution.estimated.saturating_add(attribution.unconfirmed).min(UNCERTAIN_KEPT as u64);
         let uncertain = usize::try_from(uncertain.saturating_mul(UNCERTAIN)).unwrap_or(usize::MAX);
         KEY.saturating_add(calls.saturating_mul(CALL)).saturating_add(uncertain)
+    }
+
+    fn thaw(kept: &[u8]) -> Option<KeyAccount> {
+        serde_json::from_slice(kept).ok()
     }
 
     fn of_call(before: &KeyAccount, event: &KeyEvent) -> Option<OfCall> {

@@ -29,13 +29,8 @@ impl<C: KeyCommand + Send + 'static> Command<KeyFold> for Manage<C> {
     }
 
     fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], _now: Timestamp) -> KeyAccount {
-        // Calls are no part of what managers are told, and may be many.
-        let mut account = state.clone();
-        if let Some(key) = &mut account.key {
-            key.ended_calls.clear();
-            key.ended_order.clear();
-        }
-        account
+        // Calls that ended are no part of what managers are told, and may be many.
+        state.without_ended_calls()
     }
 }
 

@@ -19,9 +19,12 @@ mod operators;
 mod pace;
 pub mod reap;
 mod refusals;
+mod replay;
 mod room;
 mod running;
 mod secrets;
+mod snapshots;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -33,8 +36,10 @@ pub use correct::{CallPlaces, Corrected, Correction};
 pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OperatorFold, OrgFold, PriceFold};
 pub use lag::Lag;
 pub use operators::Taking;
+pub use replay::{KeyThen, Moment};
 pub use room::{BudgetLeft, RateLeft, Room};
 pub use running::{Cut, Place, Running};
+pub use snapshots::{KEEP_EVERY, Kept, NoSnapshots, Snapshots, last_kept};
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, RwLock};
@@ -42,6 +47,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use nemo_events::{BootId, KeyId, NodeId, OrgId, Position, PriceCardId, Timestamp};
 use nemo_store::EventStore;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -63,6 +69,8 @@ pub(super) struct Core {
     health: health::StoreHealth,
     pace: Pace,
     metrics: LedgerMetrics,
+    /// What is kept of long streams.
+    snapshots: Arc<dyn Snapshots>,
 }
 
 /// The ledger, as this node writes it.
@@ -81,6 +89,8 @@ pub struct Ledger {
     pub running: Running,
     /// The last event that the accounts were told of.
     observed: Mutex<Option<Position>>,
+    /// Turns of those who replay.
+    replays: Semaphore,
 }
 
 /// The account of a kind that has one stream only.
@@ -100,6 +110,8 @@ pub struct LedgerOptions {
     pub node: NodeId,
     /// Memory for accounts, in bytes.
     pub accounts_max_bytes: u64,
+    /// Where folds of long streams are kept.
+    pub snapshots: Arc<dyn Snapshots>,
 }
 
 impl Ledger {
@@ -121,6 +133,7 @@ impl Ledger {
             health: health::StoreHealth::default(),
             pace,
             metrics: LedgerMetrics::default(),
+            snapshots: options.snapshots,
         });
         let max_bytes = options.accounts_max_bytes;
         Arc::new(Self {
@@ -134,6 +147,7 @@ impl Ledger {
             published: RwLock::default(),
             running: Running::default(),
             observed: Mutex::default(),
+            replays: Semaphore::new(replay::REPLAYS_AT_ONCE),
             core,
         })
     }

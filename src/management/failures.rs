@@ -4,6 +4,7 @@
 //! clashes with what is so already.
 
 use actix_web::http::StatusCode;
+use nemo_events::Revision;
 use nemo_projections::Refusal;
 use tracing::{error, warn};
 
@@ -67,6 +68,17 @@ pub(super) fn of_read(error: &Unread) -> Failure {
 /// There is no key of this id.
 pub(super) fn no_such_key() -> Failure {
     Failure::from(&Refusal::KeyUnknown)
+}
+
+/// The key was created after the moment that was asked for.
+pub(super) fn before_creation() -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, "moment_not_found", "The key was created later than that.")
+}
+
+/// The key has not got to the revision that was asked for.
+pub(super) fn beyond_head(head: Revision) -> Failure {
+    let why = format!("The key has no such event yet: its last one is {head}.");
+    Failure::new(StatusCode::NOT_FOUND, "moment_not_found", why)
 }
 
 /// There is no org of this id. The id is not repeated: it may be anything.

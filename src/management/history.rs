@@ -1,9 +1,9 @@
 //! What happened to a key: its calls, from the read model, and its events, from the ledger itself.
 
 use actix_web::HttpResponse;
-use nemo_events::{Digest, EventId, EventRecord, Position, Revision, StreamName, Timestamp};
+use nemo_events::{Digest, EventId, EventRecord, KeyEvent, Position, Revision, Timestamp};
 use nemo_read_model::{Answer, Cursor, Page};
-use nemo_store::{Direction, ReadError};
+use nemo_store::ReadError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -12,7 +12,8 @@ use super::asked::{Asked, Reply};
 use super::failures;
 use super::input::Query;
 use super::shapes::CallRow;
-use crate::error::FailureReply;
+use crate::audit::{self, ActivityFilter, Look};
+use crate::error::{Failure, FailureReply};
 use crate::ledger::ExecuteError;
 
 const EVENTS: usize = 100;
@@ -34,14 +35,37 @@ pub(super) struct CallQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
-    /// The revision to begin with.
+    /// The revision to begin with: the first one unless stated, or, backwards, the last one.
+    from: Option<u64>,
+    /// `forwards` unless stated: to later events.
     #[serde(default)]
-    from: u64,
+    order: EventOrder,
+    /// Only events of this type, such as `KeyLimitsSet`.
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    /// Only events of calls of this model, by the name that callers use or the provider's.
+    model: Option<String>,
+    /// Only events of calls from this address, and refusals of it.
+    address: Option<String>,
+    /// Only refusals.
+    #[serde(default)]
+    refused: bool,
     /// Events on the page: 100 unless stated, at most 500.
     limit: Option<usize>,
     /// Understood and not needed: the ledger itself is read.
     #[serde(rename = "min_position")]
     _min_position: Option<u64>,
+}
+
+/// Which way events are listed.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EventOrder {
+    /// Oldest first.
+    #[default]
+    Forwards,
+    /// Newest first.
+    Backwards,
 }
 
 /// A page of a key's calls, as of `position`.
@@ -55,12 +79,12 @@ pub(super) struct CallPage {
     position: Option<Position>,
 }
 
-/// Events of one stream, in order.
+/// Events of one stream, in the order that was asked for.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventPage<'a> {
     /// The events.
     events: Vec<Event<'a>>,
-    /// The `from` of the next page; `null` at the stream's present end.
+    /// The `from` of the next page; `null` at the stream's present end or, backwards, at its beginning.
     next_from: Option<Revision>,
 }
 
@@ -102,21 +126,33 @@ pub(super) async fn calls(asked: Asked, Query(query): Query<CallQuery>) -> Reply
     Ok(HttpResponse::Ok().json(CallPage { calls, next_cursor, position }))
 }
 
-/// Lists a key's events from a revision on, oldest first.
+/// Lists a key's events from a revision on, in either direction.
 pub(super) async fn events(asked: Asked, Query(query): Query<EventQuery>) -> Reply {
     let id = asked.key_id()?;
     must_exist(&asked).await?;
     let limit = query.limit.unwrap_or(EVENTS).clamp(1, EVENTS_MAX);
-    let (store, stream) = (asked.app().ledger.store(), StreamName::Key(id));
-    // One more than the page, to learn whether there is another.
-    let found =
-        store.read_stream(&stream, Revision(query.from), Direction::Forwards, limit.saturating_add(1)).await;
-    let mut found = found.map_err(|error| unread(&asked, &error))?;
-    let next_from = found.get(limit).map(|record| record.event.revision);
-    found.truncate(limit);
-    let events = found.iter().map(Event::of).collect::<Result<_, _>>();
+    let from = query.from.map(Revision);
+    let look = match query.order {
+        EventOrder::Forwards => Look::Forwards(from.unwrap_or(Revision::FIRST)),
+        EventOrder::Backwards => Look::Backwards(from),
+    };
+    let filter = query.filter().map_err(|failure| asked.refused(failure))?;
+    let found = audit::activity(asked.app(), id, &filter, look, limit).await;
+    let found = found.map_err(|error| asked.not_executed(&error))?;
+    let events = found.entries.iter().map(|entry| Event::of(&entry.record)).collect::<Result<_, _>>();
     let events = events.map_err(|error| asked.not_executed(&ExecuteError::Damaged(error.to_string())))?;
-    Ok(HttpResponse::Ok().json(EventPage { events, next_from }))
+    Ok(HttpResponse::Ok().json(EventPage { events, next_from: found.next }))
+}
+
+impl EventQuery {
+    fn filter(self) -> Result<ActivityFilter, Failure> {
+        let Self { event_type, model, address, refused, .. } = self;
+        let known = |wanted: &String| KeyEvent::TYPES.iter().any(|(name, _)| name == wanted);
+        if event_type.as_ref().is_some_and(|wanted| !known(wanted)) {
+            return Err(Failure::invalid_request("No event of a key is of that type.").about("type"));
+        }
+        Ok(ActivityFilter { event_type, model, address, refused })
+    }
 }
 
 async fn must_exist(asked: &Asked) -> Result<(), FailureReply> {

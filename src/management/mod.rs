@@ -21,6 +21,7 @@ mod org_removal;
 mod orgs;
 mod prices;
 mod reload;
+mod replay;
 mod routes;
 mod secrets;
 mod shapes;

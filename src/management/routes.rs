@@ -10,6 +10,7 @@ use super::master_key_events::{self, DeedQuery, Deeds};
 use super::org_removal::{self, OrgRemoved};
 use super::orgs::{self, NewOrg, OrgAnswer, OrgPage, OrgQuery, Rename};
 use super::prices::{self, PricePage, PriceQuery};
+use super::replay::{self, KeyState, MomentQuery};
 use super::secrets::{self, SecretList, SecretQuery};
 use super::spend::{self, SpendAnswer, SpendAsked};
 use super::{reload, status};
@@ -227,12 +228,24 @@ fn history() -> Vec<Route> {
         get("/api/keys/{id}/events", history::events)
             .described(
                 "List events",
-                "All that happened to a key, oldest first, from the ledger itself: `data` and `metadata` as they \
-                 are stored, byte for byte, so that every hash can be recomputed.",
-                Reply::ok::<EventPage<'_>>("Events in the order of their revisions."),
+                "All that happened to a key, from the ledger itself: `data` and `metadata` as they are stored, byte \
+                 for byte, so that every hash can be recomputed. Filters look through a bounded stretch of the \
+                 stream: a page may be empty though others follow.",
+                Reply::ok::<EventPage<'_>>("Events in the order of their revisions, or backwards."),
             )
             .needs(Right::Replay)
             .query::<EventQuery>("from=0&limit=100"),
+        get("/api/keys/{id}/state", replay::state)
+            .described(
+                "Show key at a moment",
+                "A key as it was behind any of its events, folded from its stream: status, spend, limits, windows, \
+                 rates; what the event changed; when each address, user agent and model was first seen; what came \
+                 after it. As it is now where no moment is named.",
+                Reply::ok::<KeyState>("The key as it was then."),
+            )
+            .needs(Right::Replay)
+            .query::<MomentQuery>("revision=0")
+            .refuses(&["moment_not_found"]),
     ]
 }
 

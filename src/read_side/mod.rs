@@ -1,11 +1,10 @@
 //! The read model as the server has it: built by following the log, and asked by managers.
 //!
 //! Nothing here decides anything: where the read model lags, is being rebuilt or cannot be used,
-//! reads are refused with 503 and everything else goes on. Two loops that need the read model or the
-//! clock live here too: ending calls that were left open, and writing refusals down every minute.
-//!
-//! Snapshots of accounts are not kept yet: a key's account is folded from its stream.
+//! reads are refused with 503 and everything else goes on. Loops that need the read model or the clock live here
+//! too: ending calls that were left open, writing refusals down every minute, keeping folds of long streams.
 
+mod keep;
 mod pool;
 mod progress;
 mod project;
@@ -29,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::ledger::Ledger;
+use keep::Due;
 use pool::Pool;
 use progress::Board;
 
@@ -76,13 +76,15 @@ struct Shared {
     path: PathBuf,
     board: Board,
     pool: Pool,
+    due: Due,
 }
 
 impl ReadSide {
     /// The read model in `data_dir`, which nobody has opened yet.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
-        let shared = Arc::new(Shared { path: data_dir.join(FILE), board: Board::new(), pool: Pool::new() });
+        let path = data_dir.join(FILE);
+        let shared = Arc::new(Shared { path, board: Board::new(), pool: Pool::new(), due: Due::default() });
         Self { shared, stop: CancellationToken::new(), loops: TaskTracker::new() }
     }
 
@@ -93,6 +95,7 @@ impl ReadSide {
         self.spawn(ledger, project::run(Arc::clone(ledger), Arc::clone(&self.shared)));
         self.spawn(ledger, upkeep::end_lost_calls(Arc::clone(ledger), Arc::clone(&self.shared)));
         self.spawn(ledger, upkeep::write_refusals(Arc::clone(ledger)));
+        self.spawn(ledger, keep::keep_snapshots(Arc::clone(ledger), Arc::clone(&self.shared)));
     }
 
     /// Stops following and waits until that is done. What is in the ledger by then and not in the read

@@ -71,6 +71,7 @@ impl Follower for Projector {
             board.stuck(if error.is_damage() { State::Damaged } else { State::Broken });
             return Err(chain(&error));
         }
+        self.shared.due.note(records);
         if board.moved(self.model.position()) {
             info!("the read model has caught up with the ledger");
         }

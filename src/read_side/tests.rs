@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::ledger::{Context, KeyAccount, LedgerOptions};
+use crate::ledger::{Context, KeyAccount, LedgerOptions, NoSnapshots};
 
 struct Place {
     dir: TempDir,
@@ -42,6 +42,7 @@ async fn start_of(store: Arc<dyn EventStore>) -> Arc<Ledger> {
         clock: Arc::new(SystemClock),
         node: "node-1".parse().unwrap(),
         accounts_max_bytes: 1 << 20,
+        snapshots: Arc::new(NoSnapshots),
     };
     Ledger::open(options).await.unwrap()
 }

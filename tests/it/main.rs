@@ -27,12 +27,15 @@ mod events_reference;
 mod fake_provider;
 mod harness;
 mod holds;
+#[path = "../bench/made/mod.rs"]
+mod made;
 mod metrics;
 mod new_user;
 mod openapi;
 mod own_calls;
 mod reference;
 mod reload;
+mod replay;
 mod restart;
 mod revocation;
 mod rotation;

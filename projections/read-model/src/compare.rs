@@ -1,7 +1,7 @@
 //! Comparing read models row by row, so that a rebuilt one shows whether the other is the fold of its log.
 //!
-//! Only what follows from the log is compared; snapshots do not. Two read models can be the same only at
-//! the same position.
+//! Everything is compared, as all of it follows from the log. Two read models can be the same only at the same
+//! position.
 
 use nemo_events::{Digest, Position};
 use rusqlite::types::ValueRef;
@@ -16,7 +16,7 @@ const DOMAIN: &[u8] = b"nemo/read-model/v1";
 /// What a read model holds, in one hash for each table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelDigest {
-    /// The tables that follow from the log, in the order of the schema.
+    /// The tables, in the order of the schema.
     pub tables: Vec<TableDigest>,
 }
 
@@ -43,13 +43,13 @@ pub struct Difference {
 }
 
 impl Reader {
-    /// Hashes everything that follows from the log. Reads the whole file.
+    /// Hashes everything in it. Reads the whole file.
     ///
     /// # Errors
     /// A failing database.
     pub fn digest(&self) -> Result<Answer<ModelDigest>, ReadModelError> {
         self.answer(|db| {
-            let tables = from_log().map(|table| table_digest(db, table)).collect::<Result<_, _>>()?;
+            let tables = TABLES.iter().map(|table| table_digest(db, table)).collect::<Result<_, _>>()?;
             Ok(ModelDigest { tables })
         })
     }
@@ -73,16 +73,12 @@ pub struct Comparison {
 pub fn compare(first: &Reader, second: &Reader) -> Result<Comparison, ReadModelError> {
     let first = first.answer(|a| {
         second.answer(|b| {
-            let differences = from_log().map(|table| difference(a, b, table));
+            let differences = TABLES.iter().map(|table| difference(a, b, table));
             differences.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()
         })
     })?;
     let second = first.value;
     Ok(Comparison { first: first.position, second: second.position, differences: second.value })
-}
-
-fn from_log() -> impl Iterator<Item = &'static Table> {
-    TABLES.iter().filter(|table| table.from_log)
 }
 
 fn select<'a>(db: &'a Connection, table: &Table) -> Result<Statement<'a>, ReadModelError> {

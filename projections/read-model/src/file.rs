@@ -30,7 +30,7 @@ pub(crate) fn look(path: &Path) -> Result<Found, ReadModelError> {
     }
     let connection = Connection::open(path)?;
     match Marks::read(&connection)? {
-        Marks { tables: 0, application_id: 0, .. } => Ok(Found::Nothing),
+        marks if marks.is_empty() => Ok(Found::Nothing),
         Marks { application_id: APPLICATION_ID, version: VERSION, .. } if same_schema(&connection)? => {
             set_up(&connection)?;
             Ok(Found::Good(connection))
@@ -70,6 +70,11 @@ impl Marks {
             version: small("PRAGMA user_version")?,
             tables: one("SELECT count(*) FROM sqlite_schema")?,
         })
+    }
+
+    /// Whether nobody has put anything into the file.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.tables == 0 && self.application_id == 0
     }
 }
 

@@ -11,7 +11,7 @@
 //! - Spend is booked where its call was *authorised* (time and labels), so that it agrees with budgets.
 //!
 //! Where is …? Tables: `schema.rs`. Opening: `file.rs`, `model.rs`. From events to rows: `apply/`. Questions:
-//! `query/`. Comparing two read models: `compare.rs`.
+//! `query/`. Comparing two read models: `compare.rs`. Folds of keys for quick starts: `snapshots.rs`, a file of its own.
 
 mod apply;
 mod bucket;
@@ -25,6 +25,7 @@ mod names;
 mod page;
 mod query;
 mod schema;
+mod snapshots;
 mod sums;
 
 pub use caps::{CapLevel, CapUse, WindowSpends};
@@ -37,7 +38,8 @@ pub use query::{
     Answer, CallRow, CapAlert, CapAlerts, ClaimRow, ClosestCap, DaysCompared, Deed, EndedCall, Every, Group,
     GroupBy, JobDay, JobSums, KeyCounts, KeyFilter, KeyRow, LabelRevision, MasterKeyRow, NodeRow,
     OpenCallRow, OrgFilter, OrgRow, OverCause, Overview, OverviewQuery, PepperRow, PriceCardRow, Reader,
-    RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer, SecretRow, Snapshot, Spend, SpendFilter,
+    RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer, SecretRow, Spend, SpendFilter,
     SpendQuery, SpendRow, TimeWindow,
 };
+pub use snapshots::{Snapshot, SnapshotFile};
 pub use sums::SpendSums;

@@ -1,15 +1,15 @@
-//! The one writer of a read model: opening or starting anew, applying events, keeping snapshots.
+//! The one writer of a read model: opening or starting anew, applying events.
 
 use std::path::{Path, PathBuf};
 
 use nemo_events::{Digest, EventRecord, Position, Revision, StreamName, Timestamp};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::apply::{self, Caches};
 use crate::columns::Columns;
 use crate::error::ReadModelError;
 use crate::file::{self, Found};
-use crate::query::{Reader, Snapshot};
+use crate::query::Reader;
 
 /// A WAL of more bytes is reset with some force, as readers may have kept commits from doing so.
 const WAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -156,42 +156,6 @@ impl ReadModel {
         self.caches = Some(caches);
         self.keep_wal_short();
         Ok(())
-    }
-
-    /// Keeps the fold of a key for a quick start, in place of an earlier one. It is disposable: it may lag
-    /// behind, and whoever reads it checks revision and hash against the ledger.
-    ///
-    /// # Errors
-    /// A failing database.
-    pub fn put_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), ReadModelError> {
-        self.put_snapshots(std::slice::from_ref(snapshot))
-    }
-
-    /// The same for several keys, in one transaction.
-    ///
-    /// # Errors
-    /// A failing database.
-    pub fn put_snapshots(&mut self, snapshots: &[Snapshot]) -> Result<(), ReadModelError> {
-        let transaction = self.connection.transaction()?;
-        {
-            let mut put = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO snapshots
-                 (key_id, fold_version, revision, head_hash, recorded_at, state) VALUES (?, ?, ?, ?, ?, ?)",
-            )?;
-            for s in snapshots {
-                let revision = i64::try_from(s.revision.0)
-                    .map_err(|_| ReadModelError::InvalidQuery("the snapshot's revision is out of range"))?;
-                put.execute(params![
-                    s.key.digits(),
-                    s.fold_version,
-                    revision,
-                    s.head_hash.as_bytes(),
-                    s.recorded_at.as_micros(),
-                    s.state,
-                ])?;
-            }
-        }
-        Ok(transaction.commit()?)
     }
 
     fn start(path: &Path, origin: Origin) -> Result<Opened, ReadModelError> {

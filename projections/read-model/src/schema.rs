@@ -1,4 +1,4 @@
-//! The tables. All are strict and none has a REAL column: a sum that no longer fits is an error.
+//! The tables. All of them follow from the log. All are strict and none has a REAL column: a sum that no longer fits is an error.
 //!
 //! Times are microseconds since 1970, except `start` and `minute`, which are seconds and minutes. Amounts
 //! are nano-dollars. Ids of UUIDs and digests are blobs. `…_no` numbers are given in the order of the log
@@ -25,8 +25,6 @@ pub(crate) struct Table {
     options: &'static str,
     indexes: &'static [&'static str],
     pub(crate) order: &'static str,
-    /// Follows from the log. What does not is left out of comparisons.
-    pub(crate) from_log: bool,
 }
 
 const PLAIN: &str = "STRICT";
@@ -42,7 +40,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &[],
         order: "id",
-        from_log: true,
     },
     // Last revision of each stream that is neither a key's nor an org's.
     Table {
@@ -51,7 +48,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "stream",
-        from_log: true,
     },
     // The last position that was recorded in each minute or before it.
     Table {
@@ -60,7 +56,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &[],
         order: "minute",
-        from_log: true,
     },
     Table {
         name: "orgs",
@@ -70,7 +65,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &[],
         order: "org_no",
-        from_log: true,
     },
     // The directory: what changes rarely. What changes with every call is in key_totals.
     Table {
@@ -83,7 +77,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &["keys_by_org ON keys (org_id, key_no)"],
         order: "key_no",
-        from_log: true,
     },
     Table {
         name: "key_totals",
@@ -96,7 +89,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &[],
         order: "key_no",
-        from_log: true,
     },
     // Caps of keys that are not revoked, and how far each is used up in the window that starts at `start`.
     // `lowered_start` is the window in which the cap was set below what was spent already.
@@ -111,7 +103,6 @@ pub(crate) const TABLES: &[Table] = &[
             "caps_alerting ON caps (kind, start, level) WHERE level > 0",
         ],
         order: "key_no, kind",
-        from_log: true,
     },
     Table {
         name: "key_secrets",
@@ -121,7 +112,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &["key_secrets_by_last_four ON key_secrets (last_four)"],
         order: "key_no, version",
-        from_log: true,
     },
     Table {
         name: "label_revisions",
@@ -131,7 +121,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "key_no, revision",
-        from_log: true,
     },
     // Where a call goes: route at the gateway, provider, model's name there.
     Table {
@@ -141,7 +130,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &[],
         order: "route_no",
-        from_log: true,
     },
     // Starts of nodes that authorised a call.
     Table {
@@ -150,7 +138,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &[],
         order: "boot_no",
-        from_log: true,
     },
     // Calls that have not ended. Small, so that it needs no further index: it is scanned. Ids of calls
     // begin with their time, so that what comes and goes shares pages.
@@ -164,7 +151,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "call_id",
-        from_log: true,
     },
     // Calls that have ended, in the order of their ends, so that a batch is written to few pages whatever
     // its keys are. A key's calls are chained: key_totals has the last, each has the one before it.
@@ -182,7 +168,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &["calls_by_id ON calls (call_id)"],
         order: "call_no",
-        from_log: true,
     },
     // Ended calls by what their callers claim they were for; '' stands for all further claims of the month.
     Table {
@@ -192,7 +177,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "key_no, month, claim",
-        from_log: true,
     },
     // Ended calls by quarter-hour, day and month of their authorisation. Days and months hold what is before
     // meta.open_quarter; what comes after is added up from quarter-hours by those who ask.
@@ -204,7 +188,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &["rollups_by_key ON rollups (key_no, size, start)"],
         order: "size, start, key_no, labels_revision, route_no",
-        from_log: true,
     },
     // Ended calls by UTC day of their authorisation and by job ('' for none), whatever their keys are: what a
     // chart over all keys reads. The cost is `dollars` and `nanos` apart, so that a sum over all keys always
@@ -217,7 +200,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "start, job",
-        from_log: true,
     },
     // Refusals by UTC day and code, whatever their keys are.
     Table {
@@ -227,7 +209,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "start, code",
-        from_log: true,
     },
     // Events that a person or the master key caused; calls are none of them.
     Table {
@@ -237,7 +218,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &[],
         order: "position",
-        from_log: true,
     },
     // Refusals by minute and day; key_no 0 stands for strings that are no key of ours.
     Table {
@@ -247,7 +227,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &["refusals_by_key ON refusals (key_no, size, start)"],
         order: "size, start, key_no, code",
-        from_log: true,
     },
     Table {
         name: "price_cards",
@@ -257,7 +236,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: PLAIN,
         indexes: &[],
         order: "card_no",
-        from_log: true,
     },
     Table {
         name: "nodes",
@@ -266,7 +244,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "node",
-        from_log: true,
     },
     Table {
         name: "peppers",
@@ -275,7 +252,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "pepper",
-        from_log: true,
     },
     Table {
         name: "master_keys",
@@ -284,17 +260,6 @@ pub(crate) const TABLES: &[Table] = &[
         options: BY_KEY,
         indexes: &[],
         order: "master_key",
-        from_log: true,
-    },
-    // Folds of keys, put here by the caller for quick starts. May lag or be missing.
-    Table {
-        name: "snapshots",
-        columns: "key_id TEXT PRIMARY KEY, fold_version INTEGER NOT NULL, revision INTEGER NOT NULL,
-            head_hash BLOB NOT NULL, recorded_at INTEGER NOT NULL, state BLOB NOT NULL",
-        options: BY_KEY,
-        indexes: &[],
-        order: "key_id",
-        from_log: false,
     },
 ];
 

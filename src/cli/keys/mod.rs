@@ -4,6 +4,7 @@ mod change;
 mod follow;
 mod issue;
 mod read;
+mod replay;
 
 use clap::{Args, Subcommand};
 use nemo_events::KeyId;
@@ -11,6 +12,7 @@ use nemo_events::KeyId;
 pub use change::{Clear, EndArgs, LimitsArgs, ReasonArgs, RelabelArgs, RemovableLabel, Retire};
 pub use issue::{CreateArgs, RotateArgs, Target};
 pub use read::{CallsArgs, ListArgs, StatusValue, TimelineArgs};
+pub use replay::{At, ReplayArgs};
 
 use crate::cli::exit::CommandError;
 use crate::cli::remote::{RemoteOptions, Session};
@@ -56,6 +58,8 @@ pub enum KeysCommand {
     Calls(CallsArgs),
     /// List all that happened to a key, oldest first
     Timeline(TimelineArgs),
+    /// Show a key as it was behind any of its events, and what came after
+    Replay(ReplayArgs),
 }
 
 /// Which key.
@@ -93,5 +97,6 @@ pub async fn run(command: KeysCommand, session: &mut Session) -> Result<(), Comm
         KeysCommand::Revoke(args) => change::revoke(&args, session).await,
         KeysCommand::Calls(args) => read::calls(&args, session).await,
         KeysCommand::Timeline(args) => read::timeline(&args, session).await,
+        KeysCommand::Replay(args) => replay::replay(&args, session).await,
     }
 }

@@ -11,6 +11,7 @@ pub mod key_detail;
 pub mod keys;
 pub mod orgs;
 pub mod prices;
+pub mod replay;
 pub mod rows;
 pub mod spend;
 pub mod table;

@@ -6,6 +6,7 @@ mod key;
 mod key_row;
 mod org;
 mod price;
+mod replay;
 mod spend;
 
 use nemo_events::key::Labels as AllLabels;
@@ -21,6 +22,7 @@ pub use key::{
 pub use key_row::{Cap, KeyRow, Labels, Limits};
 pub use org::{Org, OrgReply};
 pub use price::{MainRates, PriceRow, PriceTier};
+pub use replay::KeyThen;
 pub use spend::{SpendGroup, SpendReply, SpendRow, SpendTotal};
 
 use crate::cli::secret::NewSecret;

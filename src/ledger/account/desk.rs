@@ -9,10 +9,10 @@ use nemo_store::append_bytes;
 use tracing::error;
 
 use super::scribe::Scribe;
-use super::stream::{Read, evolve};
 use crate::ledger::command::{Context, ExecuteError, Job, Reached};
 use crate::ledger::counted::Counted;
 use crate::ledger::fold::Fold;
+use crate::ledger::stream::{Read, evolve};
 
 /// Events of one append at most, and their bytes, if the store takes so many: bounds the size of a batch, not of
 /// a decision.

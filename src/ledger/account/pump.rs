@@ -8,10 +8,11 @@ use nemo_events::{Position, Revision, Sealed};
 use nemo_store::{AppendError, Direction, Expected, ReadError};
 use tracing::{debug, error, warn};
 
-use super::{Account, Footing, stream};
+use super::{Account, Footing};
 use crate::ledger::command::ExecuteError;
 use crate::ledger::fold::Fold;
 use crate::ledger::pace::Backoff;
+use crate::ledger::stream;
 
 use super::desk::Step;
 

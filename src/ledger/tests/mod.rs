@@ -24,6 +24,7 @@ mod probe;
 mod refusals;
 mod revoke;
 mod sizes;
+mod snapshots;
 mod support;
 mod unavailable;
 mod unknown;

@@ -30,7 +30,10 @@ pub(super) use super::history::{History, Seen, written};
 use super::probe::Probe;
 use crate::clock::ManualClock;
 use crate::ledger::pace::Pace;
-use crate::ledger::{Account, Authorized, Context, ExecuteError, KeyAccount, KeyFold, Ledger, LedgerOptions};
+use crate::ledger::{
+    Account, Authorized, Context, ExecuteError, KeyAccount, KeyFold, Ledger, LedgerOptions, NoSnapshots,
+    Snapshots,
+};
 
 /// One node over a store that others may share.
 pub(super) struct Node {
@@ -76,12 +79,22 @@ pub(super) async fn node_with_memory_for(
 }
 
 async fn open(memory: &Arc<MemoryStore>, pace: Pace, accounts_max_bytes: u64) -> Node {
+    open_with(memory, pace, accounts_max_bytes, Arc::new(NoSnapshots)).await
+}
+
+pub(super) async fn open_with(
+    memory: &Arc<MemoryStore>,
+    pace: Pace,
+    accounts_max_bytes: u64,
+    snapshots: Arc<dyn Snapshots>,
+) -> Node {
     let (store, clock) = (Probe::over(memory), Arc::new(ManualClock::new(noon())));
     let options = LedgerOptions {
         store: Arc::clone(&store) as Arc<dyn EventStore>,
         clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
         node: "node-a".parse().unwrap(),
         accounts_max_bytes,
+        snapshots,
     };
     Node { store, clock, ledger: Ledger::open_at(options, pace).await.unwrap() }
 }

@@ -29,6 +29,7 @@ const REMOTE: &[(&str, &str)] = &[
     ("keys revoke", "KEY --yes"),
     ("keys calls", "KEY"),
     ("keys timeline", "KEY"),
+    ("keys replay", "KEY --at @0"),
     ("orgs create", "new"),
     ("orgs list", ""),
     ("orgs show", "ORG"),

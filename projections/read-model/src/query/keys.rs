@@ -194,6 +194,18 @@ impl Reader {
         })
     }
 
+    /// Keys whose last event has this revision or a later one, with that revision.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn keys_from_revision(&self, least: Revision) -> Result<Vec<(KeyId, Revision)>, ReadModelError> {
+        const SQL: &str = "SELECT k.key_id, t.revision FROM keys k JOIN key_totals t USING (key_no)
+             WHERE t.revision >= ? ORDER BY key_no";
+        let least = i64::try_from(least.0).unwrap_or(i64::MAX);
+        self.answer(|db| all(db, SQL, [least], |row| Ok((row.key_id()?, row.revision()?))))
+            .map(|answer| answer.value)
+    }
+
     /// Every set of labels that a key had, oldest first.
     ///
     /// # Errors

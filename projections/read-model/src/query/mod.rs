@@ -9,7 +9,6 @@ mod orgs;
 mod overview;
 mod prices;
 mod refusals;
-mod snapshots;
 mod spend;
 mod spend_sql;
 mod times;
@@ -32,7 +31,6 @@ pub use overview::{
 };
 pub use prices::PriceCardRow;
 pub use refusals::{RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer};
-pub use snapshots::Snapshot;
 pub use spend::{Every, Group, GroupBy, Spend, SpendFilter, SpendQuery, SpendRow};
 pub use times::TimeWindow;
 

@@ -4,9 +4,7 @@ use nemo_events::gateway::{MasterKeyRetired, PepperAdded, PepperRetired};
 use nemo_events::limits::{Budget, KeyLimits, WindowKind};
 use nemo_events::{Digest, MasterKeyId, Nanos, PepperId, Revision};
 use nemo_projections::key::Status;
-use nemo_read_model::{
-    Cursor, KeyFilter, Limit, Order, OrgFilter, PageRequest, ReadModelError, Reader, Snapshot,
-};
+use nemo_read_model::{Cursor, KeyFilter, Limit, Order, OrgFilter, PageRequest, ReadModelError, Reader};
 
 use crate::applying::applied;
 use crate::history::{Ask, History, boot, key, labels, node, org, time};
@@ -192,22 +190,4 @@ fn a_pepper_knows_which_keys_need_it() {
     assert_eq!(retired, [Some(history.now), None]);
     let keys = reader.master_keys().unwrap().value;
     assert_eq!((keys[0].valid_until, keys[0].leaked), (Some(valid_until), true));
-}
-
-#[test]
-fn a_snapshot_is_given_back_to_the_fold_that_made_it() {
-    let mut place = applied(&History::with_keys("2026-11-22T12:00:00Z", 1).records);
-    let snapshot = |fold_version, state: &[u8]| Snapshot {
-        key: key(0),
-        fold_version,
-        revision: Revision(4),
-        head_hash: Digest::of(b"head"),
-        recorded_at: time("2026-11-22T12:00:00Z"),
-        state: state.to_vec(),
-    };
-    place.model.put_snapshot(&snapshot(1, b"old")).unwrap();
-    place.model.put_snapshots(&[snapshot(2, b"new")]).unwrap();
-    let reader = place.model.reader().unwrap();
-    assert_eq!(reader.snapshot(key(0), 1).unwrap().value, None);
-    assert_eq!(reader.snapshot(key(0), 2).unwrap().value, Some(snapshot(2, b"new")));
 }

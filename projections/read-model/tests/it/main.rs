@@ -18,5 +18,6 @@ mod naive;
 mod opening;
 mod overview;
 mod random;
+mod snapshots;
 mod spend;
 mod times;
