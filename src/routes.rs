@@ -22,6 +22,21 @@ pub fn management(config: &mut web::ServiceConfig) {
     dashboard::routes::pages(config);
 }
 
+/// A listener that has both.
+pub fn everything(config: &mut web::ServiceConfig) {
+    config.configure(inference).configure(management).configure(dashboard::playground::beside_the_dashboard);
+}
+
+/// A listener for inference alone, and for the page that makes calls.
+pub fn inference_alone(config: &mut web::ServiceConfig) {
+    config.configure(inference).configure(dashboard::playground::alone).configure(dashboard::routes::assets);
+}
+
+/// A listener for management alone.
+pub fn management_alone(config: &mut web::ServiceConfig) {
+    config.configure(management).configure(dashboard::playground::elsewhere);
+}
+
 /// All routes, in the order in which they are shown.
 #[must_use]
 pub fn all() -> Vec<Group> {

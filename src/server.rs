@@ -180,16 +180,14 @@ fn listen(app: &Arc<App>, tls: Option<&Tls>) -> anyhow::Result<Listening> {
     let mut handles = Vec::new();
     let management = match server.management_listen {
         None => {
-            handles.push(start(app, listener, tls, server.worker_threads(), |cfg| {
-                cfg.configure(routes::inference).configure(routes::management);
-            })?);
+            handles.push(start(app, listener, tls, server.worker_threads(), routes::everything)?);
             inference
         }
         // A listener and a worker of its own: a flood of calls does not delay a revoke.
         Some(address) => {
             let (second, management) = bind(address)?;
-            handles.push(start(app, listener, tls, server.worker_threads(), routes::inference)?);
-            handles.push(start(app, second, tls, 1, routes::management)?);
+            handles.push(start(app, listener, tls, server.worker_threads(), routes::inference_alone)?);
+            handles.push(start(app, second, tls, 1, routes::management_alone)?);
             management
         }
     };

@@ -16,6 +16,7 @@ pub mod failed;
 pub mod headers;
 mod live;
 pub mod page;
+pub mod playground;
 pub mod routes;
 pub mod visit;
 

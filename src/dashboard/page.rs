@@ -225,6 +225,32 @@ impl<'a> Page<'a> {
         self.send(&Build::now(), &["alone.js"], &body)
     }
 
+    /// The page for whoever comes, signed in or not: it is the same for all of them. Places are paths and words.
+    #[must_use]
+    pub fn reply_to_anybody(&self, places: &[(&str, &str)], content: &Markup) -> HttpResponse {
+        let here = self.place.path();
+        let body = html! {
+            div .shell {
+                header .side {
+                    (brand())
+                    button .menu.quiet type="button" aria-expanded="false" aria-controls="places" { "Menu" }
+                    nav #places aria-label="Pages" {
+                        ul .places {
+                            @for (path, word) in places {
+                                li {
+                                    a href=(path) rel="noopener" aria-current=[(*path == here).then_some("page")] { (word) }
+                                }
+                            }
+                        }
+                    }
+                    div .who { div .row { (theme_choice()) } }
+                }
+                main #content tabindex="-1" { (self.head()) (content) }
+            }
+        };
+        self.send(&Build::now(), &["anybody.js"], &body)
+    }
+
     fn send(&self, build: &Build, shell: &[&str], body: &Markup) -> HttpResponse {
         let whole = html! {
             (DOCTYPE)
@@ -287,14 +313,7 @@ impl<'a> Page<'a> {
                 div .who {
                     span .name { (shown.name) ", " (shown.role) }
                     div .row {
-                        label hidden {
-                            span .out-of-sight { "Theme" }
-                            select data-theme-choice {
-                                option value="system" { "System" }
-                                option value="light" { "Light" }
-                                option value="dark" { "Dark" }
-                            }
-                        }
+                        (theme_choice())
                         button .quiet type="button" data-help aria-label="Keyboard shortcuts" hidden { "?" }
                         form method="post" action="/logout" {
                             input type="hidden" name="csrf" value=(shown.csrf);
@@ -302,6 +321,19 @@ impl<'a> Page<'a> {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn theme_choice() -> Markup {
+    html! {
+        label hidden {
+            span .out-of-sight { "Theme" }
+            select data-theme-choice {
+                option value="system" { "System" }
+                option value="light" { "Light" }
+                option value="dark" { "Dark" }
             }
         }
     }

@@ -16,6 +16,8 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TY
 use actix_web::http::header::{HeaderName, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::Bytes;
 
+pub(crate) use self::page::markdown;
+
 /// Nothing may be loaded but our own style sheet, nothing sent, nothing framed.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";

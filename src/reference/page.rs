@@ -36,7 +36,7 @@ pub(super) fn page(title: &str, navigation: &Markup, content: &Markup) -> Markup
 }
 
 /// Our own Markdown as HTML; nothing that anybody sends comes here.
-pub(super) fn markdown(text: &str) -> Markup {
+pub(crate) fn markdown(text: &str) -> Markup {
     let mut html = String::new();
     pulldown_cmark::html::push_html(&mut html, Parser::new_ext(text, Options::ENABLE_TABLES));
     PreEscaped(html)

@@ -4,6 +4,7 @@
 //! Screenshots go to `target/browser/<story>/`.
 
 mod harness;
+mod playground;
 mod reference;
 mod story;
 mod types;

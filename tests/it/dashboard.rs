@@ -1,3 +1,4 @@
 //! The dashboard over HTTP: what a browser is sent, before any script runs.
 
 mod frame;
+mod playground;

@@ -1,6 +1,7 @@
 // What every page can do: the menu of narrow windows, the theme, copying, and the keyboard.
 import { bindCopy } from "./copy.js";
 import { bindDialogs } from "./dialog.js";
+import { bindMenu, bindTheme } from "./frame.js";
 import { bindKeyboard } from "./keyboard.js";
 
 bindMenu();
@@ -8,32 +9,3 @@ bindTheme();
 bindCopy(document);
 bindDialogs();
 bindKeyboard();
-
-function bindMenu() {
-  const button = document.querySelector("button.menu");
-  const side = document.querySelector(".side");
-  if (!(button instanceof HTMLButtonElement) || !side) return;
-  button.addEventListener("click", () => {
-    const open = side.classList.toggle("open");
-    button.setAttribute("aria-expanded", String(open));
-  });
-}
-
-function bindTheme() {
-  const select = document.querySelector("select[data-theme-choice]");
-  if (!(select instanceof HTMLSelectElement)) return;
-  const root = document.documentElement;
-  select.value = root.dataset.theme ?? "system";
-  select.closest("[hidden]")?.removeAttribute("hidden");
-  select.addEventListener("change", () => {
-    const theme = select.value;
-    if (theme === "system") delete root.dataset.theme;
-    else root.dataset.theme = theme;
-    try {
-      if (theme === "system") localStorage.removeItem("nemo-theme");
-      else localStorage.setItem("nemo-theme", theme);
-    } catch {
-      // Storage is forbidden: the choice lasts as long as the page.
-    }
-  });
-}

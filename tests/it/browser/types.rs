@@ -14,3 +14,8 @@ fn check(project: &str) {
 fn the_stories_keep_to_their_types() {
     check("tsconfig.json");
 }
+
+#[test]
+fn what_pages_run_keeps_to_its_types() {
+    check("assets.tsconfig.json");
+}
