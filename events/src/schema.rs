@@ -8,8 +8,8 @@ use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
-    BootId, CallId, Digest, EventId, KeyId, MasterKeyId, Nanos, NodeId, OperatorId, OrgId, PepperId,
-    Position, PriceCardId, Rate, RequestId, Revision, Timestamp,
+    BootId, CallId, Digest, EventId, KeyId, LinkId, MasterKeyId, Nanos, NodeId, OperatorId, OrgId,
+    PasswordId, PepperId, Position, PriceCardId, Rate, RequestId, Revision, SessionId, Timestamp,
 };
 
 const MONEY: &str = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,9})?$";
@@ -78,6 +78,9 @@ texts! {
 formats! {
     OrgId: "uuid", UUID_EXAMPLE, "An org.";
     OperatorId: "uuid", UUID_EXAMPLE, "A person who logs in.";
+    PasswordId: "uuid", UUID_EXAMPLE, "One password that an operator chose; its hash is found by it.";
+    SessionId: "uuid", UUID_EXAMPLE, "One login, until it ends.";
+    LinkId: "uuid", UUID_EXAMPLE, "A link with which somebody chooses a password.";
     CallId: "uuid", UUID_EXAMPLE, "One attempt at one provider.";
     RequestId: "uuid", UUID_EXAMPLE, "What a client sent; several calls may serve it.";
     EventId: "uuid", UUID_EXAMPLE, "One recorded event.";

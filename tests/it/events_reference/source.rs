@@ -85,13 +85,16 @@ impl Vocabulary {
                 self.streams.push(Stream { title, about, events, file });
             }
             Item::Struct(found) if matches!(found.fields, Fields::Named(_)) && is_stored(&found.attrs) => {
-                let is_lenient = serde(&found.attrs).iter().any(|option| option == "default");
+                let is_lenient = serde(&found.attrs).iter().any(|option| option.name == "default");
                 let shape = Shape::Record(fields(&found.fields, is_lenient));
                 self.items.insert(found.ident.to_string(), Described { about: said(&found.attrs), shape });
             }
             Item::Enum(found) if is_stored(&found.attrs) => {
+                let options = serde(&found.attrs);
+                let tag =
+                    options.into_iter().find(|option| option.name == "tag").and_then(|option| option.value);
                 let choices = found.variants.iter().map(|variant| Choice {
-                    name: snake_case(&variant.ident.to_string()),
+                    name: named(&variant.ident.to_string(), tag.as_deref()),
                     about: said(&variant.attrs),
                     fields: fields(&variant.fields, false),
                 });
@@ -136,11 +139,13 @@ impl Vocabulary {
 fn fields(fields: &Fields, is_lenient: bool) -> Vec<Field> {
     let described = fields.iter().map(|field| {
         let options = serde(&field.attrs);
-        let skips = options.iter().any(|option| option == "default" || option == "skip_serializing_if");
+        let skips = options.iter().any(|option| ["default", "skip_serializing_if"].contains(&&*option.name));
+        let renamed =
+            options.into_iter().find(|option| option.name == "rename").and_then(|option| option.value);
         let kind = written(&field.ty);
         let inner = kind.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>'));
         Field {
-            name: field.ident.as_ref().unwrap().to_string(),
+            name: renamed.unwrap_or_else(|| field.ident.as_ref().unwrap().to_string()),
             about: said(&field.attrs),
             is_optional: is_lenient || skips || inner.is_some(),
             kind: inner.unwrap_or(&kind).to_owned(),
@@ -180,22 +185,39 @@ fn is_stored(attributes: &[Attribute]) -> bool {
     !serde(attributes).is_empty()
 }
 
-/// The names of the options for JSON.
-fn serde(attributes: &[Attribute]) -> Vec<String> {
+/// An option for JSON.
+struct JsonOption {
+    name: String,
+    value: Option<String>,
+}
+
+/// The options for JSON.
+fn serde(attributes: &[Attribute]) -> Vec<JsonOption> {
     let lists = attributes.iter().filter(|attribute| attribute.path().is_ident("serde"));
     let options =
         lists.flat_map(|list| list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).unwrap());
-    options.map(|option| option.path().get_ident().unwrap().to_string()).collect()
+    options
+        .map(|option| {
+            let value = match &option {
+                Meta::NameValue(MetaNameValue {
+                    value: Expr::Lit(ExprLit { lit: Lit::Str(text), .. }),
+                    ..
+                }) => Some(text.value()),
+                _ => None,
+            };
+            JsonOption { name: option.path().get_ident().unwrap().to_string(), value }
+        })
+        .collect()
 }
 
-/// As the JSON of every choice is named.
-fn snake_case(name: &str) -> String {
+/// A choice as JSON has it: a text, or the member of an object that tells which of them it is.
+fn named(variant: &str, tag: Option<&str>) -> String {
     let mut snake = String::new();
-    for (place, letter) in name.char_indices() {
+    for (place, letter) in variant.char_indices() {
         if letter.is_uppercase() && place > 0 {
             snake.push('_');
         }
         snake.extend(letter.to_lowercase());
     }
-    snake
+    tag.map_or(snake.clone(), |tag| format!("\"{tag}\": \"{snake}\""))
 }

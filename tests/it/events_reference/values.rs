@@ -1,8 +1,8 @@
 //! Values that are one text or number, as the OpenAPI document describes them.
 
 use nemo_events::{
-    BootId, CallId, Digest, EventId, KeyId, MasterKeyId, Nanos, NodeId, OrgId, PepperId, PriceCardId, Rate,
-    RequestId, Revision, Timestamp,
+    BootId, CallId, Digest, EventId, KeyId, LinkId, MasterKeyId, Nanos, NodeId, OperatorId, OrgId,
+    PasswordId, PepperId, PriceCardId, Rate, RequestId, Revision, SessionId, Timestamp,
 };
 use serde_json::Value as Json;
 use utoipa::{PartialSchema, ToSchema};
@@ -35,7 +35,7 @@ macro_rules! values {
 /// All of them.
 pub(super) fn all() -> Vec<Value> {
     values![Nanos Rate Timestamp Digest KeyId OrgId CallId RequestId EventId Revision PriceCardId PepperId MasterKeyId
-        NodeId BootId]
+        NodeId BootId OperatorId PasswordId SessionId LinkId]
 }
 
 /// What a value of this type is called, if it is one.
