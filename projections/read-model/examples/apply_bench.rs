@@ -1,4 +1,4 @@
-//! How fast calls are applied: two events each, some in flight at any time.
+//! How fast calls are applied: two events each, some in flight at any time; and how long an overview takes then.
 //!
 //! `nice cargo run --release -p nemo-read-model --example apply_bench [calls]`. CPU is the thread's own.
 
@@ -11,7 +11,7 @@ use nemo_events::{
     BootId, CallId, Digest, EventId, EventRecord, KeyEvent, KeyId, Nanos, OrgId, Position, Revision, Sealed,
     StreamName, Timestamp,
 };
-use nemo_read_model::ReadModel;
+use nemo_read_model::{OverviewQuery, ReadModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ struct Scenario {
 
 fn main() {
     let calls = std::env::args().nth(1).map_or(100_000, |calls| calls.parse().unwrap());
-    println!("keys in_flight batch | events/s  cpu µs/event  file bytes/call");
+    println!("keys in_flight batch | events/s  cpu µs/event  file bytes/call  overview ms");
     for (keys, in_flight, batch) in [
         (10, 200, 4096),
         (10, 200, 256),
@@ -31,6 +31,7 @@ fn main() {
         (1000, 1000, 4096),
         (1000, 1000, 256),
         (20_000, 1000, 1024),
+        (100_000, 1000, 1024),
     ] {
         run(&Scenario { keys, in_flight, batch }, calls);
     }
@@ -65,17 +66,34 @@ fn run(scenario: &Scenario, calls: usize) {
             events += records.len() as f64;
         }
     }
+    let overview_ms = overview_ms(&model, log.now());
     drop(model);
     let grown = std::fs::metadata(&path).unwrap().len() - before;
     println!(
-        "{:>5} {:>8} {:>5} | {:>8.0}  {:>11.2}  {:>10.0}",
+        "{:>6} {:>8} {:>5} | {:>8.0}  {:>11.2}  {:>10.0}  {:>10.1}",
         scenario.keys,
         scenario.in_flight,
         scenario.batch,
         events / wall,
         cpu * 1e6 / events,
         grown as f64 / calls as f64,
+        overview_ms,
     );
+}
+
+/// The median of several.
+fn overview_ms(model: &ReadModel, now: Timestamp) -> f64 {
+    let reader = model.reader().unwrap();
+    let query = OverviewQuery { now, days: 30, keys: 5, deeds: 8 };
+    let mut times: Vec<f64> = (0..9)
+        .map(|_| {
+            let start = Instant::now();
+            std::hint::black_box(reader.overview(&query).unwrap());
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 /// Seconds that this thread has run, from Linux's scheduler.
@@ -105,8 +123,10 @@ impl Log {
     fn create(&mut self, key: KeyId) {
         let secret = json!({"version": 1, "digest": Digest::ZERO, "pepper": "p", "last_four": "a1b2"});
         let org = OrgId::from_uuid(Uuid::from_u128(1));
-        let created = json!({"org": org, "labels": {"name": "bench", "app": "a"}, "limits": {"unlimited": true},
-            "secret": secret});
+        let job = format!("job {}", self.position % 500);
+        let budgets = json!([{"window": "month", "limit": "0.0001"}, {"window": "total", "limit": "1"}]);
+        let created = json!({"org": org, "labels": {"name": "bench", "app": "a", "job": job},
+            "limits": {"budgets": budgets}, "secret": secret});
         let created: KeyCreated = serde_json::from_value(created).unwrap();
         self.push(key, &created.into(), json!({"actor": {"kind": "system"}}));
     }

@@ -134,6 +134,13 @@ pub(crate) fn alert_permille(percent: Option<u8>) -> i64 {
     percent.map_or(ALERT_PERMILLE, |percent| i64::from(percent) * 10)
 }
 
+/// The same rounded up, so that only a cap of which nothing is spent is at zero: by this caps are found.
+pub(crate) fn permille_begun(spend: i64, cap: i64) -> i64 {
+    let exact = i128::from(spend.max(0)).saturating_mul(1000).checked_rem(i128::from(cap.max(0)));
+    let begun = i64::from(exact.is_some_and(|rest| rest > 0));
+    permille(spend, cap).saturating_add(begun).min(PERMILLE_MAX)
+}
+
 /// The number that stands for a kind of window in the database: its place in [`WindowKind::ALL`].
 pub(crate) const fn kind_code(kind: WindowKind) -> i64 {
     match kind {
@@ -165,5 +172,8 @@ mod tests {
         assert_eq!(CapLevel::of(0, 0, 800), CapLevel::UsedUp, "nothing fits into no room");
         assert_eq!(CapLevel::of(i64::MAX, 1, 800), CapLevel::Over);
         assert_eq!((permille(i64::MAX, 1), permille(-5, 10)), (PERMILLE_MAX, 0));
+        let begun = |spend| permille_begun(spend, 10_000);
+        assert_eq!([0, 1, 10, 11, 10_000].map(begun), [0, 1, 1, 2, 1000]);
+        assert_eq!((permille_begun(i64::MAX, 1), permille_begun(3, 0)), (PERMILLE_MAX, 1000));
     }
 }

@@ -37,8 +37,8 @@ pub use page::{Cursor, Limit, Order, Page, PageRequest};
 pub use query::{
     Answer, CallRow, CapAlert, CapAlerts, ClaimRow, ClosestCap, DaysCompared, Deed, EndedCall, Every, Group,
     GroupBy, JobDay, JobSums, KeyCounts, KeyFilter, KeyRow, LabelRevision, MasterKeyRow, NodeRow,
-    OpenCallRow, OrgFilter, OrgRow, OverCause, Overview, OverviewQuery, PepperRow, PriceCardRow, Reader,
-    RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer, SecretRow, Spend, SpendFilter,
+    OpenCallRow, OrgFilter, OrgRow, OrgUse, OverCause, Overview, OverviewQuery, PepperRow, PriceCardRow,
+    Reader, RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer, SecretRow, Spend, SpendFilter,
     SpendQuery, SpendRow, TimeWindow,
 };
 pub use snapshots::{Snapshot, SnapshotFile};

@@ -15,7 +15,7 @@ use crate::sums::{UNITS, sum_columns};
 pub(crate) const APPLICATION_ID: i32 = 0x4e6d_524d;
 
 /// Version of the tables and of what is written into them.
-pub(crate) const VERSION: i32 = 3;
+pub(crate) const VERSION: i32 = 4;
 
 /// A table with the order in which its content is compared.
 pub(crate) struct Table {
@@ -91,7 +91,8 @@ pub(crate) const TABLES: &[Table] = &[
         order: "key_no",
     },
     // Caps of keys that are not revoked, and how far each is used up in the window that starts at `start`.
-    // `lowered_start` is the window in which the cap was set below what was spent already.
+    // `permille` is rounded up: caps are found by it. `lowered_start` is the window in which the cap was set
+    // below what was spent already.
     Table {
         name: "caps",
         columns: "key_no INTEGER NOT NULL, kind INTEGER NOT NULL, cap INTEGER NOT NULL,

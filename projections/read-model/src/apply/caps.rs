@@ -7,7 +7,7 @@
 use nemo_events::limits::Budget;
 use rusqlite::{Connection, params};
 
-use crate::caps::{CapLevel, alert_permille, kind_code, permille};
+use crate::caps::{CapLevel, alert_permille, kind_code, permille_begun};
 use crate::error::ReadModelError;
 
 /// What a key spent in its latest window of each kind, by the kind's code.
@@ -53,7 +53,7 @@ pub(super) fn follow(db: &Connection, key_no: i64) -> Result<(), ReadModelError>
     let spent = Spent::of(db, key_no)?;
     for old in stored {
         let (start, spend) = spent.in_window(old.kind);
-        let permille = permille(spend, old.cap);
+        let permille = permille_begun(spend, old.cap);
         let level = CapLevel::of(spend, old.cap, old.alert_permille).code();
         if (start, permille, level) != (old.start, old.permille, old.level) {
             db.prepare_cached(
@@ -93,7 +93,7 @@ pub(super) fn set(db: &Connection, key_no: i64, budgets: &[Budget]) -> Result<()
             cap,
             alert_permille,
             start,
-            permille(spend, cap),
+            permille_begun(spend, cap),
             level.code(),
             lowered_start,
         ])?;

@@ -24,7 +24,7 @@ pub use calls::{CallRow, ClaimRow, EndedCall};
 pub use gateway::{MasterKeyRow, NodeRow, PepperRow};
 pub use keys::{KeyFilter, KeyRow, LabelRevision, SecretRow};
 pub use open_calls::OpenCallRow;
-pub use orgs::{OrgFilter, OrgRow};
+pub use orgs::{OrgFilter, OrgRow, OrgUse};
 pub use overview::{
     CapAlert, CapAlerts, ClosestCap, DaysCompared, Deed, JobDay, JobSums, KeyCounts, OverCause, Overview,
     OverviewQuery,

@@ -1,13 +1,14 @@
 //! The directory of orgs.
 
 use nemo_events::org::OrgLimits;
-use nemo_events::{OrgId, Position, Revision, Timestamp};
+use nemo_events::{Nanos, OrgId, Position, Revision, Timestamp};
 use nemo_projections::org::Standing;
-use rusqlite::params_from_iter;
+use rusqlite::{params, params_from_iter};
 use serde::Serialize;
 
 use super::filter::{Where, containing};
 use super::{Answer, Reader, all, first};
+use crate::bucket::Size;
 use crate::columns::Columns;
 use crate::error::ReadModelError;
 use crate::names::standing_name;
@@ -34,6 +35,25 @@ pub struct OrgRow {
     pub changed_at: Timestamp,
     /// How many keys it has, revoked ones included.
     pub keys: u64,
+}
+
+/// What the keys of an org come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct OrgUse {
+    /// Keys that are neither blocked nor revoked; expired ones are among them.
+    pub active: u64,
+    /// Keys that are refused until they are unblocked.
+    pub blocked: u64,
+    /// Keys that are refused for good.
+    pub revoked: u64,
+    /// What all their calls are charged.
+    pub total: Nanos,
+    /// What those of this month are charged.
+    pub month: Nanos,
+    /// Calls that have not ended.
+    pub open_calls: u64,
+    /// When a call was last authorised.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Which orgs are listed. All that is set must hold.
@@ -70,6 +90,33 @@ impl Reader {
         self.answer(|db| {
             let rows = all(db, &sql, params_from_iter(values), read)?;
             Ok(Page::of(rows, List::Orgs, page.limit))
+        })
+    }
+
+    /// What the keys of an org come to at a moment. Goes through the org's keys, and no others.
+    ///
+    /// # Errors
+    /// A sum beyond 64 bits; a failing database.
+    pub fn org_use(&self, org: OrgId, now: Timestamp) -> Result<Answer<OrgUse>, ReadModelError> {
+        const SQL: &str = "SELECT count(*) FILTER (WHERE k.status = 'active'),
+             count(*) FILTER (WHERE k.status = 'blocked'), count(*) FILTER (WHERE k.status = 'revoked'),
+             coalesce(sum(t.spend), 0), coalesce(sum(t.month_spend) FILTER (WHERE t.month_start = ?2), 0),
+             coalesce(sum(t.open_calls), 0), max(t.last_used_at)
+             FROM keys k INDEXED BY keys_by_org CROSS JOIN key_totals t USING (key_no) WHERE k.org_id = ?1";
+        let month = Size::Month.start_of(now);
+        self.answer(|db| {
+            let found = first(db, SQL, params![org.as_uuid().as_bytes(), month], |row| {
+                Ok(OrgUse {
+                    active: row.count()?,
+                    blocked: row.count()?,
+                    revoked: row.count()?,
+                    total: row.nanos()?,
+                    month: row.nanos()?,
+                    open_calls: row.count()?,
+                    last_used_at: row.opt_time()?,
+                })
+            })?;
+            Ok(found.unwrap_or_default())
         })
     }
 

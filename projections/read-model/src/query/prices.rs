@@ -9,7 +9,7 @@ use super::filter::Where;
 use super::{Answer, Reader, all, first};
 use crate::columns::Columns;
 use crate::error::ReadModelError;
-use crate::page::{List, Page, PageRequest};
+use crate::page::{Limit, List, Page, PageRequest};
 
 /// A price card and when it could first be cited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +39,23 @@ impl Reader {
         self.answer(|db| {
             let rows = all(db, &sql, params_from_iter(values), read)?;
             Ok(Page::of(rows, List::PriceCards, page.limit))
+        })
+    }
+
+    /// The latest cards of one model that were published, newest first.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn price_cards_of(
+        &self,
+        provider: &str,
+        model: &str,
+    ) -> Result<Answer<Vec<PriceCardRow>>, ReadModelError> {
+        let sql =
+            format!("{SELECT} WHERE provider = ? AND model = ? ORDER BY card_no DESC LIMIT {}", Limit::MAX);
+        self.answer(|db| {
+            let rows = all(db, &sql, [provider, model], read)?;
+            Ok(rows.into_iter().map(|(_, row)| row).collect())
         })
     }
 

@@ -14,7 +14,7 @@ use nemo_read_model::{
 use proptest::prelude::*;
 
 use crate::applying::applied;
-use crate::history::{Ask, History, key, labels, operator, time, usage};
+use crate::history::{Ask, History, key, labels, operator, org, time, usage};
 use crate::naive;
 use crate::random::{self, steps};
 
@@ -78,9 +78,8 @@ proptest! {
             (alerts.over, alerts.used_up, alerts.near),
             (count(CapLevel::Over), count(CapLevel::UsedUp), count(CapLevel::Near))
         );
-        // Those that spent so little that it rounds to nothing are not close to anything.
         let tightest = rows.iter().filter(living).filter_map(|row| row.caps(history.now).first().copied());
-        let mut tightest: Vec<_> = tightest.filter(|cap| cap.permille() > 0).collect();
+        let mut tightest: Vec<_> = tightest.filter(|cap| cap.spent > Nanos::ZERO).collect();
         tightest.sort_by(|a, b| b.cmp_by_use(a));
         let shares: Vec<_> = tightest.iter().map(|cap| cap.permille()).collect();
         prop_assert_eq!(found.closest.iter().map(|close| close.cap.permille()).collect::<Vec<_>>(), shares);
@@ -180,6 +179,27 @@ fn deeds_are_what_managers_did_and_nothing_of_calls() {
     assert_eq!(told, [("OrgRenamed", Some("Acme")), ("KeyRelabelled", Some("the second key"))]);
     assert_eq!(deeds[1].actor, operator());
     assert_eq!(deeds[1].stream, StreamName::Key(key(0)));
+}
+
+#[test]
+fn an_org_is_told_what_its_own_keys_come_to() {
+    let mut history = History::with_keys("2026-11-22T12:00:00Z", 2);
+    history.create_org(1);
+    history.create_key(2, 1);
+    for number in 0..3 {
+        let call = history.authorize(key(number), &Ask::default());
+        history.settle(call, 5, usage(1, 1), Evidence::Reported);
+    }
+    history.now = time("2026-12-01T00:00:00Z");
+    let call = history.authorize(key(0), &Ask::default());
+    history.settle(call, 7, usage(1, 1), Evidence::Reported);
+    let _open = history.authorize(key(0), &Ask::default());
+    history.revoke(key(1));
+    let place = applied(&history.records);
+    let found = place.model.reader().unwrap().org_use(org(0), history.now).unwrap().value;
+    assert_eq!((found.active, found.blocked, found.revoked), (1, 0, 1));
+    assert_eq!((found.total.as_nanos(), found.month.as_nanos(), found.open_calls), (17, 7, 1));
+    assert_eq!(found.last_used_at, Some(history.now));
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn step(history: &mut History, keys: &mut usize, what: u8, which: usize, much: u
 /// Caps from far below to far above what some calls cost.
 fn limits(which: usize, much: u32) -> KeyLimits {
     let budget = |(place, window)| {
-        let limit = Nanos::from_nanos(i64::from(much % 3_000_000) * (place as i64 + 1));
+        let limit = Nanos::from_nanos(i64::from(much % 3_000_000 + 1) * (place as i64 + 1));
         let alert_at_percent = much.is_multiple_of(4).then_some(50);
         Budget { window, limit, alert_at_percent }
     };
