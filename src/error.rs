@@ -451,7 +451,7 @@ pub struct FailureCode(pub &'static str);
 pub struct FailureReply {
     failure: Failure,
     dialect: Dialect,
-    request_id: Option<String>,
+    request_id: Option<Box<str>>,
     /// Somebody looks at pages.
     looked: Option<Box<failed::Looked>>,
 }
@@ -461,13 +461,13 @@ impl FailureReply {
     #[must_use]
     pub fn panicked(path: &str, request_id: String) -> Self {
         let (failure, dialect) = (Failure::internal(), Dialect::of_path(path));
-        Self { failure, dialect, request_id: Some(request_id), looked: None }
+        Self { failure, dialect, request_id: Some(request_id.into()), looked: None }
     }
 
     /// Tells a failure in the words of the request's route.
     #[must_use]
     pub fn to(request: &HttpRequest, failure: Failure) -> Self {
-        let request_id = crate::request_id::of(request).map(|id| id.to_string());
+        let request_id = crate::request_id::of(request).map(|id| id.to_string().into());
         let dialect = Dialect::of_path(request.path());
         let is_page = dialect == Dialect::Problem && failed::is_browsing(request);
         let looked = is_page.then(|| Box::new(failed::Looked::at(request, &failure)));

@@ -141,6 +141,13 @@ impl Seller {
         self.models.get(model).map(|model| model.card(&self.name, at)).transpose()
     }
 
+    /// When prices of a model begin to hold, the earliest first; none for a model that is not known.
+    #[must_use]
+    pub fn dates(&self, model: &str) -> Vec<Timestamp> {
+        let periods = self.models.get(model).map_or(&[][..], |model| &model.periods);
+        periods.iter().map(|period| period.from).collect()
+    }
+
     /// Every name of every model, in no order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.models.keys().map(AsRef::as_ref)

@@ -10,13 +10,18 @@
 //! Where is …? The frame of all pages: `page.rs`; what they are made of: `components/`; their addresses:
 //! `routes.rs`; style sheets and modules: `assets/`.
 
+mod actors;
 pub mod assets;
 pub mod components;
 pub mod failed;
 pub mod headers;
+mod ledger;
 mod live;
+mod orgs;
+mod overview;
 pub mod page;
 pub mod playground;
+mod prices;
 pub mod routes;
 pub mod visit;
 

@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, web};
 use nemo_events::Right;
 
-use super::{assets, failed, headers, live};
+use super::{assets, failed, headers, ledger, live, orgs, overview, prices};
 use crate::auth::guard::{self, Needs};
 use crate::openapi::Method;
 use crate::routes::method_not_allowed;
@@ -13,7 +13,28 @@ use crate::routes::method_not_allowed;
 /// All pages.
 #[must_use]
 pub fn all() -> Vec<PageRoute> {
-    vec![get("/live", live::position)]
+    use Right as R;
+    vec![
+        get("/", overview::show).needs(R::ReadSpend),
+        get("/orgs", orgs::list).needs(R::ReadOrgs),
+        get("/orgs/new", orgs::create_form).needs(R::ManageOrgs),
+        post("/orgs/new", orgs::create).needs(R::ManageOrgs),
+        get("/orgs/{id}", orgs::show).needs(R::ReadOrgs),
+        get("/orgs/{id}/rename", orgs::rename_form).needs(R::ManageOrgs),
+        post("/orgs/{id}/rename", orgs::rename).needs(R::ManageOrgs),
+        get("/orgs/{id}/limits", orgs::limits_form).needs(R::ManageOrgs),
+        post("/orgs/{id}/limits", orgs::set_limits).needs(R::ManageOrgs),
+        get("/orgs/{id}/suspend", orgs::suspend_form).needs(R::ManageOrgs),
+        post("/orgs/{id}/suspend", orgs::suspend).needs(R::ManageOrgs),
+        get("/orgs/{id}/resume", orgs::resume_form).needs(R::ManageOrgs),
+        post("/orgs/{id}/resume", orgs::resume).needs(R::ManageOrgs),
+        get("/orgs/{id}/archive", orgs::archive_form).needs(R::ManageOrgs),
+        post("/orgs/{id}/archive", orgs::archive).needs(R::ManageOrgs),
+        get("/prices", prices::list).needs(R::ReadPrices),
+        get("/prices/history", prices::history).needs(R::ReadPrices),
+        get("/ledger", ledger::show).needs(R::ReadLedger),
+        get("/live", live::position),
+    ]
 }
 
 /// Who may see a page.

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
-use nemo_events::{CallId, KeyId, OrgId, Position};
+use nemo_events::{CallId, KeyId, OrgId, Position, Right};
 use nemo_projections::OrgState;
 use nemo_projections::decide::{CreateOrg, KeyCommand, OrgCommand};
 use nemo_read_model::{Answer, Limit, PageRequest, ReadModelError, Reader};
@@ -69,6 +69,11 @@ impl Asked {
     /// On whose behalf commands are executed.
     pub(crate) fn context(&self) -> Context {
         self.manager.context(request_id::of(&self.request))
+    }
+
+    /// Whether whoever asks may do that: the master key all, a person what their role has.
+    pub(crate) fn may(&self, right: Right) -> bool {
+        self.manager.viewer().is_none_or(|viewer| viewer.role.may(right))
     }
 
     /// A failure as a reply to this request.

@@ -13,7 +13,7 @@ use crate::ledger::ExecuteError;
 use crate::read_side::Unread;
 
 /// A command's error in a manager's terms.
-pub(super) fn of_command(error: &ExecuteError) -> Failure {
+pub(crate) fn of_command(error: &ExecuteError) -> Failure {
     let clash = |refusal: &Refusal, why: &str| Failure::new(StatusCode::CONFLICT, refusal.code(), why);
     match error {
         ExecuteError::Refused(refusal @ Refusal::Revoked) => {
@@ -39,7 +39,7 @@ pub(super) fn of_command(error: &ExecuteError) -> Failure {
 }
 
 /// A read's error in a manager's terms.
-pub(super) fn of_read(error: &Unread) -> Failure {
+pub(crate) fn of_read(error: &Unread) -> Failure {
     let try_again = |why: String| {
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, "read_model_unavailable", why)
             .retry_after_micros(1_000_000)
@@ -66,7 +66,7 @@ pub(super) fn of_read(error: &Unread) -> Failure {
 }
 
 /// There is no key of this id.
-pub(super) fn no_such_key() -> Failure {
+pub(crate) fn no_such_key() -> Failure {
     Failure::from(&Refusal::KeyUnknown)
 }
 
@@ -82,18 +82,18 @@ pub(super) fn beyond_head(head: Revision) -> Failure {
 }
 
 /// There is no org of this id. The id is not repeated: it may be anything.
-pub(super) fn no_such_org() -> Failure {
+pub(crate) fn no_such_org() -> Failure {
     Failure::new(StatusCode::NOT_FOUND, "org_not_found", "There is no such org.")
 }
 
 /// No master key of this id was ever in force.
-pub(super) fn no_such_master_key() -> Failure {
+pub(crate) fn no_such_master_key() -> Failure {
     let why = "There is no such master key. `GET /api/secrets` lists those that there are.";
     Failure::new(StatusCode::NOT_FOUND, "master_key_not_found", why)
 }
 
 /// What was given as a call's id is none. It is not repeated: it may be anything.
-pub(super) fn no_such_call() -> Failure {
+pub(crate) fn no_such_call() -> Failure {
     Failure::new(StatusCode::NOT_FOUND, "call_not_found", "There is no such call.")
 }
 

@@ -11,21 +11,22 @@
 pub(crate) mod asked;
 mod calls;
 mod events;
-mod failures;
+pub(crate) mod failures;
 mod history;
 mod input;
 mod key_secrets;
 mod keys;
 mod master_key_events;
-mod org_removal;
-mod orgs;
-mod prices;
+pub(crate) mod org_removal;
+pub(crate) mod orgs;
+pub(crate) mod overview;
+pub(crate) mod prices;
 mod reload;
 mod replay;
 mod routes;
-mod secrets;
+pub(crate) mod secrets;
 mod shapes;
 mod spend;
-mod status;
+pub(crate) mod status;
 
 pub use self::routes::routes;

@@ -19,7 +19,7 @@ use super::failures;
 use super::input::{Body, Why};
 use super::orgs::{self, OrgAnswer};
 use crate::app::App;
-use crate::error::Failure;
+use crate::error::{Failure, FailureReply};
 use crate::ledger::{Context, Done, KeyAccount};
 
 /// Keys that are revoked at the same time.
@@ -29,7 +29,7 @@ const REASON: &str = "its org was archived";
 
 /// An org that was archived.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct OrgRemoved {
+pub(crate) struct OrgRemoved {
     #[serde(flatten)]
     answer: OrgAnswer,
     /// Keys that were revoked by this request.
@@ -49,14 +49,23 @@ struct Swept {
 /// Archives an org and revokes its keys.
 pub(super) async fn remove(asked: Asked, Body(Why { reason }): Body<Why>) -> Reply {
     let id = asked.org_id()?;
+    Ok(HttpResponse::Ok().json(archive(&asked, id, reason).await?))
+}
+
+/// Archives an org and revokes its keys.
+pub(crate) async fn archive(
+    asked: &Asked,
+    id: OrgId,
+    reason: Option<String>,
+) -> Result<OrgRemoved, FailureReply> {
     let done = asked.manage_org(id, ArchiveOrg { reason: reason.clone() }).await?;
-    let mut answer = orgs::answer(&asked, id, done).await?;
+    let mut answer = orgs::answer(asked, id, done).await?;
     let reason = reason.unwrap_or_else(|| REASON.to_owned());
     let work =
         Sweep { app: asked.app().clone(), org: id, reason, context: asked.context() }.run(answer.position);
     let swept = asked.to_the_end(work).await?.map_err(|failure| asked.refused(not_all(failure)))?;
     answer.position = swept.position.map_or(answer.position, |position| position.max(answer.position));
-    Ok(HttpResponse::Ok().json(OrgRemoved { answer, keys_revoked: swept.keys, calls_cut: swept.calls }))
+    Ok(OrgRemoved { answer, keys_revoked: swept.keys, calls_cut: swept.calls })
 }
 
 /// Revokes all keys of an org.

@@ -132,7 +132,7 @@ pub(super) async fn resume(asked: Asked, Body(Nothing {}): Body<Nothing>) -> Rep
 }
 
 /// The org of an id, from its own account.
-pub(super) async fn look_at(asked: &Asked, id: OrgId) -> Result<Done<OrgState>, FailureReply> {
+pub(crate) async fn look_at(asked: &Asked, id: OrgId) -> Result<Done<OrgState>, FailureReply> {
     asked.manage_org(id, LookAtOrg).await
 }
 

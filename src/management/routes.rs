@@ -9,7 +9,8 @@ use super::keys::{self, FlaggedModel, KeyAnswer, KeyPage, KeyQuery, Revoked, Sec
 use super::master_key_events::{self, DeedQuery, Deeds};
 use super::org_removal::{self, OrgRemoved};
 use super::orgs::{self, NewOrg, OrgAnswer, OrgPage, OrgQuery, Rename};
-use super::prices::{self, PricePage, PriceQuery};
+use super::overview::{self, Overview, OverviewAsked};
+use super::prices::{self, PriceHistory, PriceHistoryQuery, PricePage, PriceQuery};
 use super::replay::{self, KeyState, MomentQuery};
 use super::secrets::{self, SecretList, SecretQuery};
 use super::spend::{self, SpendAnswer, SpendAsked};
@@ -280,6 +281,16 @@ fn money() -> Vec<Route> {
             .needs(Right::ManageKeys)
             .body::<CorrectionAsked>(r#"{"charged": "0", "reason": "not on the invoice of the provider"}"#)
             .refuses(&["call_not_found", "call_not_ended", "correction_out_of_range", "read_model_unavailable"]),
+        get("/api/overview", overview::show)
+            .described(
+                "Show overview",
+                "How the gateway is doing: this month, the last 30 days by job, refusals, the caps that come to \
+                 their end, and what was changed last. What the dashboard's first page shows.",
+                Reply::ok::<Overview>("The overview."),
+            )
+            .needs(Right::ReadSpend)
+            .query::<OverviewAsked>("")
+            .refuses(&["read_model_unavailable"]),
         get("/api/prices", prices::list)
             .described(
                 "List prices",
@@ -288,6 +299,16 @@ fn money() -> Vec<Route> {
             )
             .needs(Right::ReadPrices)
             .query::<PriceQuery>("q=gpt&limit=10"),
+        get("/api/prices/history", prices::history)
+            .described(
+                "Show price history",
+                "What one model cost, costs and will cost by the prices that are configured, and the cards of it \
+                 that were published for calls. Past calls keep their price.",
+                Reply::ok::<PriceHistory>("The model's cards."),
+            )
+            .needs(Right::ReadPrices)
+            .query::<PriceHistoryQuery>("model=$MODEL")
+            .refuses(&["model_not_found", "read_model_unavailable"]),
     ]
 }
 

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::asked::{Asked, Reply};
 use super::input::Query;
 use crate::auth::secrets::Secrets;
+use crate::error::FailureReply;
 
 /// `GET /api/secrets`
 #[derive(Debug, Deserialize, ToSchema)]
@@ -22,38 +23,38 @@ pub(super) struct SecretQuery {
 
 /// All secrets.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SecretList {
+pub(crate) struct SecretList {
     /// The rows.
-    secrets: Vec<SecretRow>,
+    pub(crate) secrets: Vec<SecretRow>,
     /// Why the files on disk are not in force as they are; `null` if they are.
-    trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     /// As of where times and counts are; `null` while lists cannot be read, and those are not known.
-    position: Option<Position>,
+    pub(crate) position: Option<Position>,
 }
 
 /// One secret.
 #[derive(Debug, Serialize, ToSchema)]
-struct SecretRow {
+pub(crate) struct SecretRow {
     /// What it is.
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// Its public id.
-    id: String,
+    pub(crate) id: String,
     /// Whether it works.
-    status: Status,
+    pub(crate) status: Status,
     /// When the ledger first heard of it.
-    since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// From then on it is refused.
-    valid_until: Option<Timestamp>,
+    pub(crate) valid_until: Option<Timestamp>,
     /// It was given away.
-    leaked: bool,
+    pub(crate) leaked: bool,
     /// Keys that need it; of peppers only.
-    keys: Option<u64>,
+    pub(crate) keys: Option<u64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SecretKind)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+pub(crate) enum Kind {
     /// It manages.
     MasterKey,
     /// Digests of keys are made with it.
@@ -63,7 +64,7 @@ enum Kind {
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = SecretStatus)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+pub(crate) enum Status {
     /// In force; what is new is made with it.
     Current,
     /// Still in force beside the current one.
@@ -81,6 +82,11 @@ struct Told {
 
 /// Lists master keys and peppers, oldest first.
 pub(super) async fn list(asked: Asked, Query(SecretQuery { min_position }): Query<SecretQuery>) -> Reply {
+    Ok(HttpResponse::Ok().json(gather(&asked, min_position).await?))
+}
+
+/// Master keys and peppers, oldest first.
+pub(crate) async fn gather(asked: &Asked, min_position: Option<u64>) -> Result<SecretList, FailureReply> {
     let now = asked.app().ledger.now();
     let told = asked.read(min_position, move |reader| told(reader, now)).await;
     let told = match told {
@@ -92,7 +98,7 @@ pub(super) async fn list(asked: Asked, Query(SecretQuery { min_position }): Quer
     let in_force = &asked.app().secrets;
     let secrets = rows(&in_force.now(), told.as_ref(), now);
     let position = told.and_then(|told| told.position);
-    Ok(HttpResponse::Ok().json(SecretList { secrets, trouble: in_force.trouble(), position }))
+    Ok(SecretList { secrets, trouble: in_force.trouble(), position })
 }
 
 fn told(reader: &Reader, now: Timestamp) -> Result<Answer<Told>, ReadModelError> {

@@ -113,6 +113,14 @@ impl Provider {
             == other.key.as_ref().map(ProviderKey::expose_secret)
     }
 
+    /// A model's cards over time, by its name there: from when on each holds, the earliest first.
+    #[must_use]
+    pub fn cards(&self, provider_model: &str) -> Vec<(Timestamp, Card)> {
+        let Some(seller) = &self.seller else { return Vec::new() };
+        let card = |from| Some((from, seller.card(provider_model, from).ok()??));
+        seller.dates(provider_model).into_iter().filter_map(card).collect()
+    }
+
     /// What it has to say about a name. A name that is neither renamed nor matched by a stated pattern is
     /// served only if the catalogue knows it.
     fn offer(&self, name: &str, at: Timestamp) -> Offer {

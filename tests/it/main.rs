@@ -32,6 +32,7 @@ mod made;
 mod metrics;
 mod new_user;
 mod openapi;
+mod overview;
 mod own_calls;
 mod reference;
 mod reload;

@@ -1,6 +1,7 @@
 //! What pages are made of: functions from values to markup. All escape; none asks anybody anything.
 
 mod budget_bar;
+mod chart;
 mod form;
 mod key_label;
 mod money;
@@ -11,6 +12,7 @@ mod table;
 mod time;
 
 pub use budget_bar::{Spending, budget_bar};
+pub use chart::{Chart, Moment, SERIES_MAX, Series};
 pub use form::{Choice, Field, csrf, dialog_form, hidden, select, tick};
 pub use key_label::{copyable, key_label, secret_hint};
 pub use money::{count, one_call, rate, total};
