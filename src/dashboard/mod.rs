@@ -15,6 +15,7 @@ pub mod assets;
 pub mod components;
 pub mod failed;
 pub mod headers;
+pub mod keys;
 mod ledger;
 mod live;
 mod orgs;

@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, web};
 use nemo_events::Right;
 
-use super::{assets, failed, headers, ledger, live, orgs, overview, prices};
+use super::{assets, failed, headers, keys, ledger, live, orgs, overview, prices};
 use crate::auth::guard::{self, Needs};
 use crate::openapi::Method;
 use crate::routes::method_not_allowed;
@@ -16,6 +16,23 @@ pub fn all() -> Vec<PageRoute> {
     use Right as R;
     vec![
         get("/", overview::show).needs(R::ReadSpend),
+        get("/keys", keys::list::show).needs(R::ReadKeys),
+        get("/keys/new", keys::create::form).needs(R::ManageKeys),
+        post("/keys/new", keys::create::submit).needs(R::ManageKeys),
+        get("/keys/bulk", keys::bulk::form).needs(R::ManageKeys),
+        post("/keys/bulk", keys::bulk::submit).needs(R::ManageKeys),
+        get("/keys/{id}/labels", keys::labels::form).needs(R::ManageKeys),
+        post("/keys/{id}/labels", keys::labels::submit).needs(R::ManageKeys),
+        get("/keys/{id}/limits", keys::limits::form).needs(R::ManageKeys),
+        post("/keys/{id}/limits", keys::limits::submit).needs(R::ManageKeys),
+        get("/keys/{id}/block", keys::block::form).needs(R::ManageKeys),
+        post("/keys/{id}/block", keys::block::submit).needs(R::ManageKeys),
+        get("/keys/{id}/unblock", keys::block::unblock_form).needs(R::ManageKeys),
+        post("/keys/{id}/unblock", keys::block::unblock).needs(R::ManageKeys),
+        get("/keys/{id}/rotate", keys::rotate::form).needs(R::ManageKeys),
+        post("/keys/{id}/rotate", keys::rotate::submit).needs(R::ManageKeys),
+        get("/keys/{id}/revoke", keys::revoke::form).needs(R::ManageKeys),
+        post("/keys/{id}/revoke", keys::revoke::submit).needs(R::ManageKeys),
         get("/orgs", orgs::list).needs(R::ReadOrgs),
         get("/orgs/new", orgs::create_form).needs(R::ManageOrgs),
         post("/orgs/new", orgs::create).needs(R::ManageOrgs),

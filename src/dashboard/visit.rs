@@ -79,6 +79,12 @@ impl Fields {
         Self(web::Query::from_query(text).map(web::Query::into_inner).unwrap_or_default())
     }
 
+    /// Fields with these values.
+    #[must_use]
+    pub fn of(fields: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
     /// A field without the blanks around it; empty where it was not sent.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {

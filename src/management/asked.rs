@@ -76,6 +76,17 @@ impl Asked {
         self.manager.viewer().is_none_or(|viewer| viewer.role.may(right))
     }
 
+    /// Where applications send their calls, as far as this request tells: it came to the same place, unless
+    /// managers have one of their own.
+    pub(crate) fn inference_url(&self) -> String {
+        let server = &self.app.config.server;
+        let connection = self.request.connection_info();
+        match server.management_listen {
+            None => format!("{}://{}", connection.scheme(), connection.host()),
+            Some(_) => format!("{}://{}", connection.scheme(), server.listen),
+        }
+    }
+
     /// A failure as a reply to this request.
     pub(crate) fn refused(&self, failure: Failure) -> FailureReply {
         FailureReply::to(&self.request, failure)

@@ -22,6 +22,10 @@ pub(crate) fn of_command(error: &ExecuteError) -> Failure {
         ExecuteError::Refused(refusal @ Refusal::OrgArchived) => {
             clash(refusal, "The org is archived. That is final: it neither changes nor gets new keys.")
         }
+        ExecuteError::Refused(refusal @ Refusal::SecretRotated) => clash(
+            refusal,
+            "The key was rotated meanwhile: it has another secret than the one that was to be replaced.",
+        ),
         ExecuteError::Refused(refusal) => Failure::from(refusal),
         ExecuteError::Unavailable(why) => {
             warn!(error = %error, "a manager was not served");

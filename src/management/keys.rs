@@ -130,12 +130,16 @@ pub(super) async fn list(asked: Asked, Query(query): Query<KeyQuery>) -> Reply {
 
 /// Shows one key, from its own account.
 pub(super) async fn show(asked: Asked, Query(_): Query<AsOf>) -> Reply {
-    let id = asked.key_id()?;
-    let look = asked.app().ledger.look(id, move |account, now| Key::of(id, account, now)).await;
-    let done = look.map_err(|error| asked.not_executed(&error))?;
+    let done = look_at(&asked, asked.key_id()?).await?;
     let (position, revision) = (asked.position_of(&done).await?, done.revision);
-    let key = shown(&asked, done.answer)?;
-    Ok(HttpResponse::Ok().json(KeyAnswer { key, revision, position }))
+    Ok(HttpResponse::Ok().json(KeyAnswer { key: done.answer, revision, position }))
+}
+
+/// One key, from its own account: never behind.
+pub(crate) async fn look_at(asked: &Asked, id: KeyId) -> Result<Done<Key>, FailureReply> {
+    let look = asked.app().ledger.look(id, move |account, now| Key::of(id, account, now)).await;
+    let Done { answer, revision, position } = look.map_err(|error| asked.not_executed(&error))?;
+    Ok(Done { answer: shown(asked, answer)?, revision, position })
 }
 
 /// Replaces the labels, all of them.
@@ -174,11 +178,21 @@ pub(super) async fn clear_model(asked: Asked, Body(model): Body<FlaggedModel>) -
 
 /// Revokes a key, for good, and cuts its running calls; that is not left half done if the client hangs up.
 pub(super) async fn revoke(asked: Asked, Body(Why { reason }): Body<Why>) -> Reply {
-    let (id, app, context) = (asked.key_id()?, asked.app().clone(), asked.context());
-    let work = async move { app.ledger.revoke_key(id, Revoke { reason }, context).await };
-    let done = asked.to_the_end(work).await?.map_err(|error| asked.not_executed(&error))?;
+    let id = asked.key_id()?;
+    let done = end(&asked, id, reason).await?;
     let calls_cut = done.answer.key.as_ref().map_or(0, |key| key.open_calls.len());
     Ok(HttpResponse::Ok().json(Revoked { answer: answer(&asked, id, &done).await?, calls_cut }))
+}
+
+/// The same for whoever shows it in another way.
+pub(crate) async fn end(
+    asked: &Asked,
+    id: KeyId,
+    reason: Option<String>,
+) -> Result<Done<KeyAccount>, FailureReply> {
+    let (app, context) = (asked.app().clone(), asked.context());
+    let work = async move { app.ledger.revoke_key(id, Revoke { reason }, context).await };
+    asked.to_the_end(work).await?.map_err(|error| asked.not_executed(&error))
 }
 
 /// What a command on a key led to, as it is shown.

@@ -165,6 +165,14 @@ impl Reader {
         })
     }
 
+    /// Whether no key was ever created.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn has_no_keys(&self) -> Result<Answer<bool>, ReadModelError> {
+        self.answer(|db| Ok(first(db, "SELECT key_no FROM keys LIMIT 1", [], |row| row.int())?.is_none()))
+    }
+
     /// One key.
     ///
     /// # Errors

@@ -120,6 +120,15 @@ impl Reader {
         })
     }
 
+    /// An org's present name.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn org_name(&self, org: OrgId) -> Result<Answer<Option<String>>, ReadModelError> {
+        const SQL: &str = "SELECT name FROM orgs WHERE org_id = ?";
+        self.answer(|db| first(db, SQL, [org.as_uuid().as_bytes()], |row| row.text()))
+    }
+
     /// One org.
     ///
     /// # Errors

@@ -1,0 +1,138 @@
+//! Limits as fields of a form.
+
+use maud::{Markup, html};
+use nemo_events::limits::{Endpoint, WindowKind};
+
+use super::limits_read::{ENDPOINTS, budget_fields};
+use super::wrong::Wrong;
+use crate::dashboard::Fields;
+use crate::dashboard::components::{Choice, Field, select, tick};
+
+/// The fields: budgets first, and what limits besides below them.
+pub(super) fn show(sent: &Fields, wrong: &Wrong) -> Markup {
+    html! {
+        (budgets(sent, wrong))
+        details open[has_more(sent, wrong)] {
+            summary { "Rates, models, addresses, expiry" }
+            div .fields { (rates(sent, wrong)) (scopes(sent, wrong)) (output(sent, wrong)) }
+        }
+    }
+}
+
+fn budgets(sent: &Fields, wrong: &Wrong) -> Markup {
+    let windows = [
+        (WindowKind::Month, "A month"),
+        (WindowKind::Week, "A week"),
+        (WindowKind::Day, "A day"),
+        (WindowKind::Total, "In all"),
+    ];
+    html! {
+        fieldset .field {
+            legend { "Budget, in dollars" }
+            span .hint { "The most that it can spend; calls beyond are refused. Months, weeks and days are UTC." }
+            div .row.budgets {
+                @for (window, label) in windows { (budget(window, label, sent, wrong)) }
+            }
+            @if let Some(why) = wrong.of("budgets") { span .wrong role="alert" { (why) } }
+        }
+        div .field {
+            (tick("unlimited", "yes", &html! {
+                strong { "No cap" } ": a leak of this key has no limit on spend."
+            }, sent.is_set("unlimited")))
+            @if let Some(why) = wrong.of("unlimited") { span .wrong role="alert" { (why) } }
+        }
+    }
+}
+
+fn budget(window: WindowKind, label: &'static str, sent: &Fields, wrong: &Wrong) -> Markup {
+    let (amount, alert) = budget_fields(window);
+    html! {
+        div .stack {
+            (Field {
+                name: amount, label, value: sent.as_sent(amount), wrong: wrong.of(amount),
+                inputmode: "decimal", placeholder: "–", ..Field::default()
+            }.show())
+            (Field {
+                name: alert, label: "Alert at %", value: sent.as_sent(alert), wrong: wrong.of(alert),
+                inputmode: "numeric", placeholder: "80", ..Field::default()
+            }.show())
+        }
+    }
+}
+
+fn rates(sent: &Fields, wrong: &Wrong) -> Markup {
+    let number = |name: &'static str, label: &'static str| {
+        let (value, wrong) = (sent.as_sent(name), wrong.of(name));
+        Field { name, label, value, wrong, inputmode: "numeric", placeholder: "no limit", ..Field::default() }
+    };
+    html! {
+        div .row {
+            (number("requests_per_minute", "Requests a minute").show())
+            (number("tokens_per_minute", "Tokens a minute").show())
+            (number("concurrent_calls", "Calls at the same time").show())
+            (Field { inputmode: "decimal", ..number("max_call_cost", "Dearest call, in dollars") }.show())
+        }
+    }
+}
+
+fn scopes(sent: &Fields, wrong: &Wrong) -> Markup {
+    html! {
+        div .row {
+            (lines("models", "Models", "One a line; * stands for anything, as in gpt-*. Empty: all.", sent, wrong))
+            (lines("addresses", "Addresses", "Networks that calls may come from, one a line. Empty: all.", sent, wrong))
+        }
+        fieldset .field {
+            legend { "Endpoints" }
+            span .hint { "None ticked: all." }
+            div .ticks { @for endpoint in ENDPOINTS { (endpoint_tick(endpoint, sent)) } }
+            @if let Some(why) = wrong.of("endpoints") { span .wrong { (why) } }
+        }
+        (Field {
+            name: "expires_at", label: "Expires (UTC)", value: sent.as_sent("expires_at"), wrong: wrong.of("expires_at"),
+            kind: "datetime-local", hint: "From this moment on it is refused. Empty: never.", ..Field::default()
+        }.show())
+    }
+}
+
+fn endpoint_tick(endpoint: Endpoint, sent: &Fields) -> Markup {
+    let set = sent.all("endpoints").any(|name| name == endpoint.as_str());
+    tick("endpoints", endpoint.as_str(), &html! { code { (endpoint) } }, set)
+}
+
+fn output(sent: &Fields, wrong: &Wrong) -> Markup {
+    let number = |name: &'static str, label: &'static str, placeholder: &'static str| {
+        let (value, wrong) = (sent.as_sent(name), wrong.of(name));
+        Field { name, label, value, wrong, inputmode: "numeric", placeholder, ..Field::default() }
+    };
+    let clamp = sent.text("when_short") == "clamp";
+    let choices = [
+        Choice { value: "refuse", text: "is refused", chosen: !clamp },
+        Choice { value: "clamp", text: "gets a lower output limit", chosen: clamp },
+    ];
+    html! {
+        div .row {
+            (select("when_short", "A call that does not fit the budget", "", &choices, None))
+            (number("default_output_tokens", "Output tokens, unless asked", "4096").show())
+            (number("default_reasoning_output_tokens", "The same for models that reason", "16384").show())
+        }
+    }
+}
+
+fn lines(name: &'static str, label: &str, hint: &str, sent: &Fields, wrong: &Wrong) -> Markup {
+    html! {
+        div .field {
+            label for=(name) { (label) }
+            textarea id=(name) name=(name) rows="3" aria-describedby={ (name) "-hint" }
+                aria-invalid=[wrong.of(name).map(|_| "true")] spellcheck="false" { (sent.as_sent(name)) }
+            @if let Some(why) = wrong.of(name) { span .wrong { (why) } }
+            span .hint id={ (name) "-hint" } { (hint) }
+        }
+    }
+}
+
+/// Whether anything stands in the part that is folded up.
+fn has_more(sent: &Fields, wrong: &Wrong) -> bool {
+    let names = super::limits_read::NAMES.iter().filter(|name| **name != "budgets");
+    names.clone().any(|name| !sent.text(name).is_empty() || wrong.of(name).is_some())
+        || sent.text("when_short") == "clamp"
+}
