@@ -349,6 +349,22 @@ impl From<&Refusal> for Failure {
                  for this key."
             ))
             .about("model"),
+            R::IdempotencyKeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                code,
+                "This `Idempotency-Key` was sent with another body within 24 hours. Use a new one for each request.",
+            )
+            .about("Idempotency-Key"),
+            R::CallRunning(call) => clash(format!(
+                "The call {call} was made with this `Idempotency-Key` and is still running. It was not made again."
+            ))
+            .about("Idempotency-Key"),
+            R::CallAlreadyBilled { call, charged, status } => clash(format!(
+                "The call {call} was made with this `Idempotency-Key`, ended {} and is charged ${charged}. It was not \
+                 made again, and its answer is not kept.",
+                status.map_or_else(|| "without a known answer".to_owned(), |status| format!("with status {status}"))
+            ))
+            .about("Idempotency-Key"),
             R::Price(PriceRefusal::ModelNotFound) => {
                 missing("No configured provider serves this model. GET /v1/models lists those that are.").about("model")
             }

@@ -84,7 +84,8 @@ fn chat_completions() -> Route {
             "Create chat completion",
             "A chat completion as OpenAI defines it, at whichever configured provider serves the model. The \
              answer's last byte comes once its bill is durable; headers say what the call cost and what is left. \
-             A stream that breaks off ends in an `error` event.",
+             A stream that breaks off ends in an `error` event. With `Idempotency-Key` a request makes at most one call \
+             within 24 hours.",
             Reply::ok::<ChatCompletion>("The provider's answer."),
         )
         .or(Reply::text("text/event-stream", "With `stream`, the same as server-sent events."))
@@ -93,6 +94,7 @@ fn chat_completions() -> Route {
         )
         .refuses(&["address_not_allowed", "endpoint_not_allowed", "model_not_allowed", "model_flagged", "model_not_found"])
         .refuses(&["model_not_priced", "request_not_priceable", "output_limit_too_high", "tokens_above_rate"])
+        .refuses(&["idempotency_key_reused", "call_running", "call_already_billed"])
         .refuses(&["unknown_field", "call_too_dear", "budget_exceeded", "budget_held"])
         .refuses(&["concurrency_limit_exceeded", "rate_limit_exceeded", "token_limit_exceeded"])
         .refuses(&["provider_unreachable", "provider_failed", "provider_timeout", "provider_error"])

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Windows;
 use crate::rate::{Bucket, Place};
+use crate::repeat::{Billed, Repeats};
 use crate::{At, CorruptLog};
 
 /// How long ended calls are remembered, and forgotten ones from their correction on; a later correction
@@ -91,6 +92,9 @@ pub struct OpenCall {
     pub deadline: Timestamp,
     /// Where its tokens stand in the rate of tokens.
     pub tokens_at: Place,
+    /// HMAC of its idempotency key, if it has one.
+    #[serde(default)]
+    pub idempotency_key: Option<Digest>,
 }
 
 /// A call that ended, as long as it is remembered.
@@ -137,6 +141,9 @@ pub struct KeyState {
     pub ended_calls: BTreeMap<CallId, EndedCall>,
     /// The same, in the order in which they ended.
     pub ended_order: VecDeque<(Timestamp, CallId)>,
+    /// Calls that were made with an idempotency key.
+    #[serde(default)]
+    pub repeats: Repeats,
     /// Models (provider, name there) that a provider billed above the hold.
     pub flagged_models: BTreeSet<(String, String)>,
 }
@@ -178,8 +185,9 @@ impl KeyState {
         self.ended_order.len() < ENDED_CALLS_KEPT || oldest.is_none_or(|(ended, _)| *ended < moment)
     }
 
-    /// The same key, having forgotten every call that has ended. Whether those are remembered changes nothing else
-    /// of what later events lead to; but what is decided must know them.
+    /// The same key, having forgotten every call that has ended, and which calls were made with an idempotency key.
+    /// Whether those are remembered changes nothing else of what later events lead to; but what is decided must
+    /// know them.
     #[must_use]
     pub fn without_ended_calls(&self) -> Self {
         Self {
@@ -196,6 +204,7 @@ impl KeyState {
             open_calls: self.open_calls.clone(),
             ended_calls: BTreeMap::new(),
             ended_order: VecDeque::new(),
+            repeats: Repeats::default(),
             flagged_models: self.flagged_models.clone(),
         }
     }
@@ -221,6 +230,7 @@ impl KeyState {
             open_calls: BTreeMap::new(),
             ended_calls: BTreeMap::new(),
             ended_order: VecDeque::new(),
+            repeats: Repeats::default(),
             flagged_models: BTreeSet::new(),
         }
     }
@@ -249,13 +259,15 @@ impl KeyState {
             KeyEvent::CallAuthorized(e) => self.call_authorized(e, at.time)?,
             KeyEvent::CallSettled(e) => self.call_settled(e, at)?,
             KeyEvent::CallVoided(CallVoided { call, .. }) => {
+                self.repeats.voided(self.open_call(*call)?.idempotency_key, *call);
                 self.end_call(*call, Nanos::ZERO, 0, false, at)?;
             }
             KeyEvent::CallForfeited(CallForfeited { call, charged, .. }) => {
-                let hold = self.open_call(*call)?.hold;
+                let OpenCall { hold, idempotency_key, .. } = *self.open_call(*call)?;
                 if *charged > hold.amount {
                     return Err(CorruptLog("a call was forfeited above its hold"));
                 }
+                self.repeats.billed(idempotency_key, *call, Billed { charged: *charged, status: None });
                 self.end_call(*call, *charged, hold.tokens(), true, at)?;
             }
             KeyEvent::CallCorrected(e) => self.call_corrected(e, at.time)?,
@@ -338,10 +350,11 @@ impl KeyState {
             provider_model: e.provider_model.clone(),
             deadline: e.deadline,
             tokens_at: self.token_rate.place(),
+            idempotency_key: e.idempotency_key,
         };
         self.open_calls.insert(e.call, open);
         self.forget_ended(now);
-        Ok(())
+        self.repeats.authorized(e, now)
     }
 
     fn call_settled(&mut self, e: &CallSettled, at: At) -> Result<(), CorruptLog> {
@@ -349,10 +362,12 @@ impl KeyState {
         if e.cost > open.hold.amount && !e.over_hold {
             return Err(CorruptLog("a call cost more than its hold and nobody said so"));
         }
+        let idempotency_key = open.idempotency_key;
         if e.over_hold {
             let model = (open.provider.clone(), open.provider_model.clone());
             self.flagged_models.insert(model);
         }
+        self.repeats.billed(idempotency_key, e.call, Billed { charged: e.cost, status: e.status });
         self.end_call(e.call, e.cost, e.usage.tokens(), false, at)
     }
 

@@ -15,6 +15,7 @@ pub mod org;
 pub mod price;
 pub mod rate;
 pub mod refusal;
+pub mod repeat;
 pub mod replay;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -26,7 +27,7 @@ pub use refusal::Refusal;
 
 /// Goes up whenever `evolve` changes what it makes of the same events, so that snapshots of older
 /// folds are not used. A golden-fold test forces this.
-pub const FOLD_VERSION: u32 = 2;
+pub const FOLD_VERSION: u32 = 3;
 
 /// A sequence of events that no decision could have written: the log is damaged or from a newer
 /// program. A fold stops here and never skips.

@@ -58,6 +58,19 @@ pub enum Refusal {
     EndpointNotAllowed(Endpoint),
     /// The key may not call this model.
     ModelNotAllowed(String),
+    /// The idempotency key was sent with another body before.
+    IdempotencyKeyReused,
+    /// The call that was made with this idempotency key runs.
+    CallRunning(CallId),
+    /// The call that was made with this idempotency key has ended, and cost something or may have.
+    CallAlreadyBilled {
+        /// The call.
+        call: CallId,
+        /// What it is charged.
+        charged: Nanos,
+        /// The provider's HTTP status, where there was an answer.
+        status: Option<u16>,
+    },
     /// The provider billed this key more than its bounds for this model, and nobody has cleared it.
     ModelFlagged(String),
     /// The call has no price.
@@ -156,6 +169,9 @@ impl Refusal {
             Self::AddressNotAllowed => "address_not_allowed",
             Self::EndpointNotAllowed(_) => "endpoint_not_allowed",
             Self::ModelNotAllowed(_) => "model_not_allowed",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::CallRunning(_) => "call_running",
+            Self::CallAlreadyBilled { .. } => "call_already_billed",
             Self::ModelFlagged(_) => "model_flagged",
             Self::Price(PriceRefusal::ModelNotFound) => "model_not_found",
             Self::Price(PriceRefusal::ModelNotPriced) => "model_not_priced",

@@ -9,6 +9,7 @@ use nemo_projections::Refusal;
 use nemo_projections::decide::{Authorize, Block, PresentedSecret, Revoke, Unblock};
 use nemo_projections::org::Standing;
 use nemo_projections::refusal::PriceRefusal;
+use nemo_projections::repeat::Once;
 use nemo_projections::testing::{KeyHistory, given};
 
 use crate::support::{
@@ -23,8 +24,7 @@ fn an_authorisation_records_what_was_asked_and_what_was_granted() {
         client: Client { address: Some("203.0.113.7".to_owned()), user_agent: Some("curl/8".to_owned()) },
         tags: vec!["playground".to_owned()],
         streams: true,
-        idempotency_key: Some(Digest::of(b"idempotency")),
-        body: Some(Digest::of(b"body")),
+        once: vec![Once { key: Digest::of(b"idempotency"), body: Digest::of(b"body") }],
         ..call(1)
     };
     let event = granted(&key(unlimited()), &command, noon());
@@ -37,7 +37,8 @@ fn an_authorisation_records_what_was_asked_and_what_was_granted() {
     assert_eq!(event.client, command.client);
     assert_eq!(event.tags, ["playground"]);
     assert!(event.streams && !event.hidden_output && !event.output_limit_set);
-    assert_eq!((event.idempotency_key, event.body), (command.idempotency_key, command.body));
+    let once = command.once[0];
+    assert_eq!((event.idempotency_key, event.body), (Some(once.key), Some(once.body)));
 }
 
 #[test]

@@ -8,12 +8,12 @@ use nemo_projections::refusal::PriceRefusal;
 use nemo_projections::testing::KeyHistory;
 
 use crate::support::{
-    HOLD, ask, asking, budget, call, card, key, nanos, noon, presented, priced, refused, reported, secret,
-    unlimited,
+    HOLD, ask, asking, budget, call, card, key, nanos, noon, once, presented, priced, refused, reported,
+    secret, unlimited,
 };
 
 /// What can be wrong with a call, in the order in which it is found out.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "invalid_api_key",
     "key_revoked",
     "key_blocked",
@@ -23,6 +23,7 @@ const ORDER: [&str; 19] = [
     "address_not_allowed",
     "endpoint_not_allowed",
     "model_not_allowed",
+    "idempotency_key_reused",
     "model_not_priced",
     "model_flagged",
     "output_limit_too_high",
@@ -42,7 +43,8 @@ fn scenario(wrong: &[&str]) -> (KeyHistory, Authorize) {
         KeyLimits { requests_per_minute: Some(100), tokens_per_minute: Some(1_000_000), ..unlimited() };
     let mut key = key(before);
     // One call is open, so that there is something to be held by; another may flag a model.
-    key.execute(&call(900), noon()).unwrap();
+    let before = if is("idempotency_key_reused") { vec![once("key", "another body")] } else { Vec::new() };
+    key.execute(&Authorize { once: before, ..call(900) }, noon()).unwrap();
     if is("model_flagged") {
         key.execute(&call(901), noon()).unwrap();
         key.execute(&reported(901, 100, 101), noon()).unwrap();
@@ -92,6 +94,7 @@ fn command(wrong: &[&str]) -> Authorize {
     command.org = if is("org_suspended") { Standing::Suspended } else { Standing::Active };
     command.priced =
         if is("model_not_priced") { Err(PriceRefusal::ModelNotPriced) } else { Ok(priced(card())) };
+    command.once = vec![once("key", "body")];
     if is("output_limit_too_high") {
         command.ask.output_limit = Some(8_193);
     }

@@ -24,6 +24,7 @@ mod decide_order;
 mod decide_org;
 mod decide_output_limit;
 mod decide_rates;
+mod decide_repeat;
 mod decide_secrets;
 mod fold_corrupt;
 mod fold_golden;

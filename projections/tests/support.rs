@@ -19,6 +19,7 @@ use nemo_projections::decide::{
 use nemo_projections::hold::Ask;
 use nemo_projections::org::Standing;
 use nemo_projections::refusal::BudgetShort;
+use nemo_projections::repeat::Once;
 use nemo_projections::testing::{KeyHistory, given};
 use nemo_projections::{KeyState, Refusal};
 use proptest::test_runner::Config;
@@ -126,6 +127,11 @@ pub(crate) fn ask(input_tokens: u64, output_limit: impl Into<Option<u64>>) -> As
     Ask { input_tokens, basis: BoundBasis::Bytes, output_limit: output_limit.into(), choices: 1 }
 }
 
+/// A request with this idempotency key and this body.
+pub(crate) fn once(key: &str, body: &str) -> Once {
+    Once { key: Digest::of(key.as_bytes()), body: Digest::of(body.as_bytes()) }
+}
+
 /// A plain call: 100 tokens in, at most 100 out; its hold is [`HOLD`].
 pub(crate) fn call(n: u128) -> Authorize {
     Authorize {
@@ -144,8 +150,7 @@ pub(crate) fn call(n: u128) -> Authorize {
         tags: Vec::new(),
         streams: false,
         hidden_output: false,
-        idempotency_key: None,
-        body: None,
+        once: Vec::new(),
     }
 }
 

@@ -50,8 +50,7 @@ pub(super) fn authorize(call: &Call, route: &Route, presented: PresentedSecret, 
         tags: Vec::new(),
         streams: call.streams,
         hidden_output: false,
-        idempotency_key: None,
-        body: None,
+        once: Vec::new(),
     }
 }
 

@@ -113,8 +113,9 @@ impl Fold for KeyFold {
         const KEY: usize = 2_048;
         const CALL: usize = 200;
         const UNCERTAIN: u64 = 80;
-        let calls =
-            state.key.as_ref().map_or(0, |key| key.open_calls.len().saturating_add(key.ended_calls.len()));
+        let calls = state.key.as_ref().map_or(0, |key| {
+            key.open_calls.len().saturating_add(key.ended_calls.len()).saturating_add(key.repeats.len())
+        });
         let attribution = &state.attribution;
         let uncertain =
             attribution.estimated.saturating_add(attribution.unconfirmed).min(UNCERTAIN_KEPT as u64);

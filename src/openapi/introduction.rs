@@ -22,6 +22,9 @@ that there is none.
 the ledger and may be moments behind it; a read with `min_position` waits for that position, at most 5 s \
 (then 503 `read_model_unavailable`). What is told of one key or one org is never behind.
 
+**Sending again.** With `Idempotency-Key: …` a request makes at most one call within 24 hours. A repeat is answered \
+with 409 and told of the call that there was; its answer is not kept. A call that cost nothing does not count.
+
 **Errors** have a stable `code`: under `/v1` as OpenAI tells them, elsewhere as problem details (RFC 9457) \
 whose `type` leads to the explanation. `x-request-id` is on every reply and finds the request in the log. \
 `x-should-retry: false` goes with whatever trying again cannot mend.";

@@ -1,12 +1,14 @@
 //! Authorize: asks the ledger for leave to make the call. Where only the cheap bound of the input stands
 //! in the way, the model's own tokenizer is asked and the ledger is asked again.
 
+use nemo_events::CallId;
 use nemo_events::key::BoundBasis;
 use nemo_events::limits::Endpoint;
 use nemo_projections::Refusal;
 use nemo_projections::decide::{Authorize, Priced};
 use nemo_projections::hold::Ask;
 
+use super::headers::{self, Headers};
 use super::prepare::Prepared;
 use crate::app::App;
 use crate::auth::caller::Caller;
@@ -14,10 +16,40 @@ use crate::error::Failure;
 use crate::ledger::{Authorized, ExecuteError};
 use crate::providers::openai::exact_input_tokens;
 
+/// Why a call is not made, and what the answer's headers tell of it, or of the call that was made before.
+pub(super) struct Denied {
+    pub(super) failure: Failure,
+    pub(super) headers: Headers,
+}
+
 /// Authorises the call, or says why not. A refusal is counted.
-pub(super) async fn admit(app: &App, caller: &Caller, prepared: &Prepared) -> Result<Authorized, Failure> {
+pub(super) async fn admit(app: &App, caller: &Caller, prepared: &Prepared) -> Result<Authorized, Denied> {
+    authorize(app, caller, prepared).await.map_err(|error| {
+        let failure = Failure::from(&error);
+        let ExecuteError::Refused(refusal) = &error else {
+            return Denied { failure, headers: headers::call(prepared.call) };
+        };
+        app.ledger.count_refusal(caller.key(), refusal, prepared.client.address.as_deref());
+        Denied { failure, headers: told_of(refusal, prepared.call) }
+    })
+}
+
+/// A request that was sent before is told of the call that it made then.
+fn told_of(refusal: &Refusal, call: CallId) -> Headers {
+    match refusal {
+        Refusal::CallRunning(earlier) => headers::call(*earlier),
+        Refusal::CallAlreadyBilled { call: earlier, charged, .. } => {
+            let mut told = headers::call(*earlier);
+            headers::cost(&mut told, *charged);
+            told
+        }
+        _ => headers::call(call),
+    }
+}
+
+async fn authorize(app: &App, caller: &Caller, prepared: &Prepared) -> Result<Authorized, ExecuteError> {
     let org = caller.account().glance(|account| account.key.as_ref().map(|key| key.org));
-    let org = app.ledger.standing(org).await.map_err(|error| Failure::from(&error))?;
+    let org = app.ledger.standing(org).await?;
     let mut command = Authorize {
         call: prepared.call,
         request: prepared.request,
@@ -39,26 +71,20 @@ pub(super) async fn admit(app: &App, caller: &Caller, prepared: &Prepared) -> Re
         tags: Vec::new(),
         streams: prepared.chat.streams,
         hidden_output: false,
-        idempotency_key: None,
-        body: None,
+        once: prepared.once.clone(),
     };
     if let Ok(priced) = &command.priced {
-        app.ledger.publish(priced.card_id, &priced.card).await.map_err(|error| Failure::from(&error))?;
+        app.ledger.publish(priced.card_id, &priced.card).await?;
     }
-    let mut result = app.ledger.authorize(caller.account(), command.clone()).await;
-    if let Err(ExecuteError::Refused(refusal)) = &result
-        && hangs_on_the_bound(refusal)
-        && let Some(ask) = exact_ask(prepared).await
-    {
-        command.ask = ask;
-        result = app.ledger.authorize(caller.account(), command).await;
-    }
-    result.map_err(|error| {
-        if let ExecuteError::Refused(refusal) = &error {
-            app.ledger.count_refusal(caller.key(), refusal, prepared.client.address.as_deref());
+    let result = app.ledger.authorize(caller.account(), command.clone()).await;
+    match result {
+        Err(ExecuteError::Refused(refusal)) if hangs_on_the_bound(&refusal) => {
+            let Some(ask) = exact_ask(prepared).await else { return Err(ExecuteError::Refused(refusal)) };
+            command.ask = ask;
+            app.ledger.authorize(caller.account(), command).await
         }
-        Failure::from(&error)
-    })
+        result => result,
+    }
 }
 
 /// Whether a smaller bound of the input could change a refusal.

@@ -8,7 +8,7 @@ use tokio::time::Instant as Deadline;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug_span, error, info, info_span};
 
-use super::admit::admit;
+use super::admit::{Denied, admit};
 use super::client::Ours;
 use super::forward::{Dispatch, forward};
 use super::metered::millis;
@@ -42,10 +42,10 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     crate::failpoint::reached("before-authorize");
     let authorized = match admit(&app, &caller, &prepared).instrument(debug_span!("authorize")).await {
         Ok(authorized) => authorized,
-        Err(failure) => {
+        Err(Denied { failure, headers }) => {
             Span::current().record("refusal.code", failure.code);
             info!("refused");
-            return ours.fail(failure, headers::call(prepared.call));
+            return ours.fail(failure, headers);
         }
     };
     crate::failpoint::reached("after-authorize");

@@ -13,6 +13,7 @@ mod estimate;
 mod forward;
 mod headers;
 mod metered;
+mod once;
 mod prepare;
 mod provider_error;
 pub mod scan;

@@ -8,8 +8,10 @@ use nemo_events::key::Client;
 use nemo_events::{CallId, RequestId};
 use nemo_projections::hold::Ask;
 use nemo_projections::refusal::PriceRefusal;
+use nemo_projections::repeat::Once;
 use uuid::Uuid;
 
+use super::once;
 use super::scan::{BodyError, Scanned};
 use crate::app::App;
 use crate::auth::{address, caller::Caller};
@@ -31,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) trace: traces::Caller,
     /// How long the call may take in all.
     pub(super) deadline_secs: u32,
+    /// With an idempotency key, what the request is known by.
+    pub(super) once: Vec<Once>,
 }
 
 /// Reads a chat completion request. What is wrong with the model or its price is kept for the decision,
@@ -42,6 +46,7 @@ pub(super) fn chat(
     body: Bytes,
 ) -> Result<Prepared, Failure> {
     let terms = app.terms();
+    let once = once::of(request.headers(), &body, caller.key(), app.secrets.now().peppers())?;
     let body = Scanned::parse(body).map_err(|error| body_failure(&error))?;
     let chat = ChatRequest::read(&body, &terms.inert_fields).map_err(|error| field_failure(&error))?;
     #[cfg(feature = "failpoints")]
@@ -60,6 +65,7 @@ pub(super) fn chat(
         client: address::client(caller.address(), user_agent, app.config.server.record_clients),
         trace: traces::Caller::of(request.headers()),
         deadline_secs: terms.deadline_secs,
+        once,
         body,
         chat,
         ask,

@@ -153,8 +153,7 @@ fn authorize(n: u32, card: &Arc<PriceCard>, card_id: nemo_events::PriceCardId) -
         tags: Vec::new(),
         streams: false,
         hidden_output: false,
-        idempotency_key: None,
-        body: None,
+        once: Vec::new(),
     }
 }
 

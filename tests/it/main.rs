@@ -27,6 +27,7 @@ mod events_reference;
 mod fake_provider;
 mod harness;
 mod holds;
+mod idempotency;
 #[path = "../bench/made/mod.rs"]
 mod made;
 mod metrics;

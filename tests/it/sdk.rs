@@ -155,6 +155,31 @@ async fn what_may_help_is_tried_again_and_billed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_an_idempotency_key_is_tried_until_it_is_made_and_then_never_again() {
+    for (name, client) in clients() {
+        let nemo = Nemo::start().await;
+        let key = capped(&nemo).await;
+        nemo.provider().script(Behaviour::success(9, 7));
+        nemo.provider().script_next([Behaviour::error(503), Behaviour::rate_limited(1)]);
+        let mut once = case(&key, false, json!({}));
+        once["headers"] = json!({"Idempotency-Key": "nightly/2026-11-22"});
+        let mut other = case(&key, false, json!({"max_tokens": 51}));
+        other["headers"] = once["headers"].clone();
+        let seen = seen(client, &nemo, vec![once.clone(), once, other]).await;
+        assert_eq!(
+            (&seen[0]["finish"], &seen[0]["attempts"]),
+            (&json!("stop"), &json!(3)),
+            "{name}: {seen:?}"
+        );
+        let codes: Vec<_> = seen[1..].iter().map(|s| (s["code"].as_str().unwrap(), &s["attempts"])).collect();
+        let expected = [("call_already_billed", &json!(1)), ("idempotency_key_reused", &json!(1))];
+        assert_eq!(codes, expected, "{name}: {seen:?}");
+        assert_eq!(key.charged().await, 9 * INPUT + 7 * OUTPUT, "{name}");
+        key.books_balance().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_may_have_been_billed_is_not_tried_again() {
     for (name, client) in clients() {
         let nemo = Setup::default().provider("first_byte_timeout_secs = 1").start().await;

@@ -1,18 +1,18 @@
 // Runs cases through the official OpenAI client and reports what its user would see.
 //
-// stdin: {"base_url", "cases": [{"key", "stream", "body"}]}; stdout: one object for each case, in order:
+// stdin: {"base_url", "cases": [{"key", "stream", "body", "headers"?}]}; stdout: one object for each case, in order:
 // {"attempts", "content", "finish", "usage", "cost"} or {"attempts", "error", "status", "code", "message"}.
 
 import { readFileSync } from "node:fs";
 import OpenAI from "openai";
 
-async function run(baseURL, { key, stream, body }) {
+async function run(baseURL, { key, stream, body, headers }) {
   let attempts = 0;
   const counted = (...request) => {
     attempts += 1;
     return fetch(...request);
   };
-  const client = new OpenAI({ baseURL, apiKey: key, fetch: counted });
+  const client = new OpenAI({ baseURL, apiKey: key, fetch: counted, defaultHeaders: headers });
   try {
     const seen = await (stream ? streamed : whole)(client, body);
     return { attempts, ...seen };

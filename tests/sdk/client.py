@@ -1,6 +1,6 @@
 """Runs cases through the official OpenAI client and reports what its user would see.
 
-stdin: {"base_url", "cases": [{"key", "stream", "body"}]}; stdout: one object for each case, in order:
+stdin: {"base_url", "cases": [{"key", "stream", "body", "headers"?}]}; stdout: one object for each case, in order:
 {"attempts", "content", "finish", "usage", "cost"} or {"attempts", "error", "status", "code", "message"}.
 """
 
@@ -18,7 +18,7 @@ def run(base_url, case):
         attempts += 1
 
     http = openai.DefaultHttpxClient(event_hooks={"request": [count]})
-    client = openai.OpenAI(base_url=base_url, api_key=case["key"], http_client=http)
+    client = openai.OpenAI(base_url=base_url, api_key=case["key"], http_client=http, default_headers=case.get("headers"))
     try:
         seen = (streamed if case["stream"] else whole)(client, case["body"])
     except openai.APIError as error:

@@ -14,6 +14,7 @@ use crate::hold::{Ask, hold, largest_output_alone, largest_output_limit};
 use crate::key::{HoldTokens, SecretState, Status};
 use crate::org::Standing;
 use crate::refusal::{BudgetShort, PriceRefusal};
+use crate::repeat::{Once, SameBody};
 use crate::{KeyState, Refusal};
 
 /// Output limit that a request without one gets, unless the key says otherwise.
@@ -82,10 +83,8 @@ pub struct Authorize {
     pub streams: bool,
     /// The provider runs tools or the like, so that output is hidden even for a plain model.
     pub hidden_output: bool,
-    /// HMAC of the idempotency key.
-    pub idempotency_key: Option<Digest>,
-    /// HMAC of the body, with an idempotency key.
-    pub body: Option<Digest>,
+    /// With an idempotency key: the request under every pepper in use, the current one first. Else empty.
+    pub once: Vec<Once>,
 }
 
 impl KeyCommand for Authorize {
@@ -96,6 +95,7 @@ impl KeyCommand for Authorize {
         }
         let secret_version = authenticate(key, &self.presented, self.org, now)?;
         self.guard_scope(&key.limits)?;
+        self.guard_repeat(key, now)?;
         let priced = self.priced.as_ref().map_err(|why| Refusal::Price(why.clone()))?;
         self.guard_flag(key, priced)?;
         let granted = grant(key, &priced.card, &self.ask, now)?;
@@ -118,8 +118,8 @@ impl KeyCommand for Authorize {
             tags: self.tags.clone(),
             streams: self.streams,
             hidden_output: self.hidden_output || priced.card.reasoning || self.ask.choices > 1,
-            idempotency_key: self.idempotency_key,
-            body: self.body,
+            idempotency_key: self.once.first().map(|once| once.key),
+            body: self.once.first().map(|once| once.body),
         };
         // Written with the call that proves the secret, so that it costs no append and delays nothing.
         let renewed = renewal(key, &self.presented).map(KeyEvent::from);
@@ -144,6 +144,18 @@ impl Authorize {
             return Err(Refusal::ModelNotAllowed(self.model.clone()));
         }
         Ok(())
+    }
+
+    /// A request that was sent before gets no second call, whatever has become of prices and budgets since.
+    fn guard_repeat(&self, key: &KeyState, now: Timestamp) -> Result<(), Refusal> {
+        let Some((made, same_body)) = key.repeats.find(&self.once, now) else { return Ok(()) };
+        if same_body == SameBody::No {
+            return Err(Refusal::IdempotencyKeyReused);
+        }
+        let Some(billed) = made.billed else { return Err(Refusal::CallRunning(made.call)) };
+        // It may have been corrected since.
+        let charged = key.ended_calls.get(&made.call).map_or(billed.charged, |ended| ended.charged);
+        Err(Refusal::CallAlreadyBilled { call: made.call, charged, status: billed.status })
     }
 
     fn guard_flag(&self, key: &KeyState, priced: &Priced) -> Result<(), Refusal> {

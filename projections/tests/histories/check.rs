@@ -14,7 +14,7 @@ use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 
 use super::script::{Asked, Step};
-use super::world::{Decided, World};
+use super::world::{Decided, World, once_of};
 use crate::reference::{Short, Standing, Verdict, Wish, calendar, price};
 use crate::support::{call_id, secret};
 
@@ -62,6 +62,7 @@ impl World {
             basis: asked.basis,
             output_limit: asked.output_limit,
             choices: asked.choices,
+            once: once_of(asked).first().map(|once| (once.key, once.body)),
         };
         let expected = self.ledger.verdict(&wish, self.now);
         self.asked += 1;

@@ -23,10 +23,12 @@ use crate::support::cases;
 pub(crate) type Seen = Arc<Mutex<BTreeMap<&'static str, u32>>>;
 
 /// What must happen in the histories that are tried, or they are too tame.
-const EXPECTED: [&str; 25] = [
+const EXPECTED: [&str; 28] = [
     "admitted",
     "budget_exceeded",
     "budget_held",
+    "call_already_billed",
+    "call_running",
     "call_too_dear",
     "clamped",
     "concurrency_limit_exceeded",
@@ -35,6 +37,7 @@ const EXPECTED: [&str; 25] = [
     "default limit squeezed",
     "forfeited",
     "forgotten",
+    "idempotency_key_reused",
     "invalid_api_key",
     "key_blocked",
     "key_revoked",

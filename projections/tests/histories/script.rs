@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) choices: u64,
     /// How many rotations ago the presented secret was current; `None` for one that never was.
     pub(crate) secret_age: Option<u32>,
+    /// One of few idempotency keys, and one of few bodies.
+    pub(crate) once: Option<(u8, u8)>,
 }
 
 /// Shares of a call's bounds, per mille.
@@ -152,8 +154,10 @@ fn asked() -> impl Strategy<Value = Asked> {
     let output_limit = prop::option::weighted(0.7, prop_oneof![9 => 0_u64..400, 1 => 0_u64..9_000]);
     let choices = prop_oneof![5 => Just(1_u64), 1 => 2_u64..4];
     let secret_age = prop_oneof![17 => Just(Some(0_u32)), 2 => (1_u32..4).prop_map(Some), 1 => Just(None)];
-    (0_usize..5, 0_u64..2_500, basis, output_limit, choices, secret_age).prop_map(
-        |(card, input_tokens, basis, output_limit, choices, secret_age)| Asked {
+    let once = prop::option::weighted(0.3, (0_u8..3, prop_oneof![4 => Just(0_u8), 1 => Just(1)]));
+    (0_usize..5, 0_u64..2_500, basis, output_limit, choices, secret_age, once).prop_map(
+        |(card, input_tokens, basis, output_limit, choices, secret_age, once)| Asked {
+            once,
             card,
             input_tokens,
             basis,

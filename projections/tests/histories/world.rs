@@ -11,13 +11,14 @@ use nemo_projections::decide::{
     Settle, Unblock, Void,
 };
 use nemo_projections::hold::Ask;
+use nemo_projections::repeat::Once;
 use nemo_projections::testing::{KeyHistory, given};
 use nemo_projections::{KeyState, Refusal};
 
 use super::Seen;
 use super::script::{Asked, Pick, Script, Step, Used, cards};
 use crate::reference::{Ledger, calendar};
-use crate::support::{call, call_id, created, presented, priced, secret, void};
+use crate::support::{call, call_id, created, once, presented, priced, secret, void};
 
 pub(super) type Decided = Result<Vec<KeyEvent>, Refusal>;
 
@@ -123,6 +124,7 @@ impl World {
                 output_limit: asked.output_limit,
                 choices: asked.choices,
             },
+            once: once_of(asked),
             ..call(1)
         }
     }
@@ -179,6 +181,13 @@ impl World {
             Step::Revoke => Box::new(Revoke { reason: None }),
         })
     }
+}
+
+/// Under a new pepper and an old one; what is recorded is the former.
+pub(super) fn once_of(asked: &Asked) -> Vec<Once> {
+    let under =
+        |pepper: &str, (key, body): (u8, u8)| once(&format!("{pepper}{key}"), &format!("{pepper}{body}"));
+    asked.once.map_or_else(Vec::new, |request| vec![under("new", request), under("old", request)])
 }
 
 /// A borrowed command as a command.

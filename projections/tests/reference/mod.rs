@@ -27,6 +27,8 @@ pub(crate) struct Wish {
     pub(crate) basis: BoundBasis,
     pub(crate) output_limit: Option<u64>,
     pub(crate) choices: u64,
+    /// What its idempotency key and its body are recorded as.
+    pub(crate) once: Option<(Digest, Digest)>,
 }
 
 /// What happened to one key, and when.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nemo_events::KeyEvent;
 use nemo_events::limits::{Budget, WhenShort, WindowKind};
 
-use super::{Ledger, Wish, calendar, price};
+use super::{Ledger, Standing, Wish, calendar, price};
 
 /// What stands in the way of money.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,9 +105,25 @@ impl Ledger {
             (blocked, "key_blocked"),
             (now >= *until, "key_rotated"),
             (expired, "key_expired"),
-            (flagged.contains(&wish.card.model), "model_flagged"),
         ];
-        reasons.into_iter().find(|(holds, _)| *holds).map(|(_, code)| code)
+        let denied = reasons.into_iter().find(|(holds, _)| *holds).map(|(_, code)| code);
+        let flagged = flagged.contains(&wish.card.model).then_some("model_flagged");
+        denied.or_else(|| self.repeated(wish, now)).or(flagged)
+    }
+
+    /// Whether a call within the last 24 hours had the same idempotency key, and was not voided.
+    fn repeated(&self, wish: &Wish, now: i64) -> Option<&'static str> {
+        let (key, body) = wish.once?;
+        let voided =
+            |wanted| self.events().any(|event| matches!(event, KeyEvent::CallVoided(e) if e.call == wanted));
+        let lately = self.calls().filter(|(then, _)| now - then <= calendar::DAY);
+        let (_, made) =
+            lately.filter(|(_, made)| made.idempotency_key == Some(key) && !voided(made.call)).last()?;
+        Some(match self.standing(made.call) {
+            _ if made.body != Some(body) => "idempotency_key_reused",
+            Standing::Open => "call_running",
+            Standing::Ended(..) => "call_already_billed",
+        })
     }
 
     fn free(&self, budget: &Budget, now: i64) -> i128 {

@@ -319,8 +319,7 @@ pub(super) fn call(n: u128) -> Authorize {
         tags: Vec::new(),
         streams: false,
         hidden_output: false,
-        idempotency_key: None,
-        body: None,
+        once: Vec::new(),
     }
 }
 
