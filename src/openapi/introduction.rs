@@ -22,6 +22,11 @@ that there is none.
 the ledger and may be moments behind it; a read with `min_position` waits for that position, at most 5 s \
 (then 503 `read_model_unavailable`). What is told of one key or one org is never behind.
 
+**What a call is for** may be said with it: `x-nemo-tags: nightly, team-b`. Up to eight tags of 64 bytes are recorded \
+with the call and not sent on; so are `user` and `metadata` of the body, and the headers `x-litellm-tags`, \
+`x-portkey-metadata` and `helicone-property-…` that clients of other gateways send. They are claims: nobody checks \
+them, and no limit looks at them.
+
 **Sending again.** With `Idempotency-Key: …` a request makes at most one call within 24 hours. A repeat is answered \
 with 409 and told of the call that there was; its answer is not kept. A call that cost nothing does not count.
 

@@ -68,7 +68,7 @@ async fn authorize(app: &App, caller: &Caller, prepared: &Prepared) -> Result<Au
         }),
         ask: prepared.ask,
         deadline_secs: prepared.deadline_secs,
-        tags: Vec::new(),
+        tags: prepared.claims.clone(),
         streams: prepared.chat.streams,
         hidden_output: false,
         once: prepared.once.clone(),

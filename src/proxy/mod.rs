@@ -8,6 +8,7 @@
 
 mod admit;
 mod call;
+mod claims;
 mod client;
 mod estimate;
 mod forward;

@@ -11,8 +11,8 @@ use nemo_projections::refusal::PriceRefusal;
 use nemo_projections::repeat::Once;
 use uuid::Uuid;
 
-use super::once;
 use super::scan::{BodyError, Scanned};
+use super::{claims, once};
 use crate::app::App;
 use crate::auth::{address, caller::Caller};
 use crate::catalogue::{Extra, has_price_for};
@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) trace: traces::Caller,
     /// How long the call may take in all.
     pub(super) deadline_secs: u32,
+    /// What the caller says that it is for.
+    pub(super) claims: Vec<String>,
     /// With an idempotency key, what the request is known by.
     pub(super) once: Vec<Once>,
 }
@@ -66,6 +68,7 @@ pub(super) fn chat(
         trace: traces::Caller::of(request.headers()),
         deadline_secs: terms.deadline_secs,
         once,
+        claims: claims::of(request.headers(), &body),
         body,
         chat,
         ask,

@@ -109,6 +109,10 @@ async fn the_provider_sees_its_own_key_and_no_header_of_the_caller() {
         ("x-forwarded-for", "203.0.113.9"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ("idempotency-key", "canary"),
+        ("x-nemo-tags", "canary"),
+        ("x-litellm-tags", "canary"),
+        ("x-portkey-metadata", r#"{"a":"canary"}"#),
+        ("helicone-property-a", "canary"),
         ("accept-encoding", "gzip, br"),
         ("accept-language", "canary"),
         ("user-agent", "canary/1"),
@@ -137,6 +141,24 @@ async fn the_provider_sees_its_own_key_and_no_header_of_the_caller() {
     assert!(seen.header("user-agent").unwrap().starts_with("nemo/"));
     assert!(!seen.mentions(&key.secret()) && !seen.mentions("canary"), "{:?}", seen.headers);
     assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/v1/chat/completions"));
+}
+
+#[tokio::test]
+async fn what_the_caller_says_the_call_is_for_is_recorded_and_the_body_is_sent_as_it_was() {
+    let nemo = Nemo::start().await;
+    let key = nemo.rich_key().await;
+    let metadata = json!({"job": "nightly", "tags": ["batch"]});
+    let body = key.body(json!({"metadata": metadata})).to_string();
+    let request =
+        key.request(body.into()).header("x-nemo-tags", "eval, team-b").header("helicone-property-step", "2");
+    crate::harness::Answer::of(request).await.ok();
+    let call = key.only_call().await;
+    let user = format!("user={}", key.id());
+    assert_eq!(call.authorized["tags"], json!(["eval", "team-b", "step=2", "job=nightly", "batch", user]));
+    assert_eq!(nemo.provider().requests().remove(0).json()["metadata"], metadata);
+    let head = nemo.ask("/api/ledger").await["position"].clone();
+    let listed = nemo.ask(&key.path(&format!("/calls?min_position={head}"))).await;
+    assert_eq!(listed["calls"][0]["tags"], call.authorized["tags"], "{listed}");
 }
 
 #[on_each_store]
