@@ -1,6 +1,8 @@
 //! What calls go by: where they go, at what price, and the limits of `[calls]`. All of it is replaced at once
 //! when the configuration is read again; a call keeps the terms that it began with to its end.
 
+use std::time::Duration;
+
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::config::Config;
 use crate::providers::openai::InertFields;
@@ -15,6 +17,8 @@ pub struct Terms {
     pub inert_fields: InertFields,
     /// How long a call may take in all.
     pub deadline_secs: u32,
+    /// How long a call may wait for money that others hold.
+    pub held_wait: Duration,
 }
 
 /// Why a configuration makes no terms.
@@ -39,6 +43,7 @@ impl Terms {
             providers: Providers::new(config, &catalogue, before.map(|terms| &terms.providers))?,
             inert_fields: InertFields::with(config.calls.inert_fields.iter().cloned()),
             deadline_secs: config.calls.deadline_secs,
+            held_wait: Duration::from_secs(config.calls.held_wait_secs.into()),
         })
     }
 }

@@ -94,6 +94,8 @@ section! {
         first_byte_timeout_secs: u32 = Whole(1..=86_400), "120";
         /// How long a provider may stay silent within its answer.
         idle_timeout_secs: u32 = Whole(1..=86_400), "60";
+        /// How long a call waits for money that other calls of its key hold before it is refused; 0: not at all.
+        held_wait_secs: u32 = Whole(0..=60), "5";
         /// Request fields that are passed on although Nemo does not know them: you vouch that they cost nothing.
         inert_fields: Vec<String> = List(Text("a name such as \"top_a\" or \"messages[].images\"", not_empty::<String>)), "none";
     }

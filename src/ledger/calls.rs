@@ -239,6 +239,25 @@ impl Ledger {
         Ok(Authorized { account: Arc::clone(account), event, room, context, open })
     }
 
+    /// What authorising a call would lead to now. Nothing comes of it.
+    ///
+    /// # Errors
+    /// The refusal, or why there is no answer.
+    pub async fn consider(
+        &self,
+        account: &Arc<Account<KeyFold>>,
+        command: Authorize,
+    ) -> Result<CallAuthorized, ExecuteError> {
+        let look = move |state: &KeyAccount, now| command.decide(state.key.as_ref(), now);
+        let work = account.execute(Look(look), Context::system());
+        let events = within(self.core.pace.authorize, work).await?.answer.map_err(ExecuteError::Refused)?;
+        let authorized = events.into_iter().find_map(|event| match event {
+            KeyEvent::CallAuthorized(event) => Some(event),
+            _ => None,
+        });
+        authorized.ok_or_else(|| ExecuteError::Unavailable("the call id was used before".to_owned()))
+    }
+
     /// Counts a refusal of a key, to be written with its next event or at the minute's end.
     pub fn count_refusal(&self, key: KeyId, refusal: &Refusal, address: Option<&str>) {
         self.core.metrics.refused(refusal.code());

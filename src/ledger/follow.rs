@@ -17,8 +17,9 @@ const FULL_BATCH: usize = 1_024;
 /// How long events are gathered: what the read model may lag behind.
 const GATHER_FOR: Duration = Duration::from_millis(50);
 
-/// The type's name, as stored.
+/// The types' names, as stored.
 const KEY_REVOKED: &str = "KeyRevoked";
+const CALL_AUTHORIZED: &str = "CallAuthorized";
 
 /// Takes events in order, each at least once.
 pub trait Follower: Send + 'static {
@@ -142,6 +143,10 @@ impl Ledger {
                     }
                     if let Some(account) = self.keys.held(id) {
                         account.observe(record);
+                    }
+                    // An end, or other limits: somebody who waits may fit.
+                    if record.event.event_type != CALL_AUTHORIZED {
+                        self.lines.stir(id);
                     }
                 }
                 StreamName::Org(id) => {

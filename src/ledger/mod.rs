@@ -13,6 +13,7 @@ mod fold;
 pub mod follow;
 mod health;
 mod lag;
+mod lines;
 mod management;
 mod node;
 mod operators;
@@ -35,6 +36,7 @@ pub use command::{Context, Done, ExecuteError};
 pub use correct::{CallPlaces, Corrected, Correction};
 pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OperatorFold, OrgFold, PriceFold};
 pub use lag::Lag;
+pub use lines::{Lines, Waiter};
 pub use operators::Taking;
 pub use replay::{KeyThen, Moment};
 pub use room::{BudgetLeft, RateLeft, Room};
@@ -87,6 +89,8 @@ pub struct Ledger {
     published: RwLock<HashSet<PriceCardId>>,
     /// Calls in flight on this node.
     pub running: Running,
+    /// Calls that wait for what others of their key hold.
+    pub lines: Lines,
     /// The last event that the accounts were told of.
     observed: Mutex<Option<Position>>,
     /// Turns of those who replay.
@@ -146,6 +150,7 @@ impl Ledger {
             refusals: Arc::default(),
             published: RwLock::default(),
             running: Running::default(),
+            lines: Lines::default(),
             observed: Mutex::default(),
             replays: Semaphore::new(replay::REPLAYS_AT_ONCE),
             core,

@@ -38,6 +38,8 @@ metrics! {
         secrets_current: Gauge = "nemo_secrets_current";
         /// Calls in flight, from before they are authorised until their client has its answer.
         running: Gauge = "nemo_calls_running";
+        /// Calls that wait for money that other calls of their key hold.
+        waiting: Gauge = "nemo_calls_waiting_for_budget";
         /// Processor time that the process used.
         cpu: Reading<process::Counter> = "process_cpu_seconds";
         /// Memory of the process that is in RAM.
@@ -103,6 +105,7 @@ impl NodeMetrics {
         self.ready.set((app.lifecycle.why_no_calls().is_none() && unready.is_none()).into());
         self.secrets_current.set(app.secrets.trouble().is_none().into());
         self.running.set(i64::try_from(app.ledger.running.count()).unwrap_or(i64::MAX));
+        self.waiting.set(i64::try_from(app.ledger.lines.count()).unwrap_or(i64::MAX));
         self.read_model(&progress, lag.as_ref());
         self.process();
     }

@@ -1,19 +1,21 @@
 //! Authorize: asks the ledger for leave to make the call. Where only the cheap bound of the input stands
 //! in the way, the model's own tokenizer is asked and the ledger is asked again.
 
-use nemo_events::CallId;
-use nemo_events::key::BoundBasis;
+use nemo_events::key::{BoundBasis, CallAuthorized};
 use nemo_events::limits::Endpoint;
+use nemo_events::{CallId, KeyId};
 use nemo_projections::Refusal;
 use nemo_projections::decide::{Authorize, Priced};
 use nemo_projections::hold::Ask;
 
+use super::client::Ours;
 use super::headers::{self, Headers};
 use super::prepare::Prepared;
+use super::waiting;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::Failure;
-use crate::ledger::{Authorized, ExecuteError};
+use crate::ledger::{Authorized, ExecuteError, Lines, Place};
 use crate::providers::openai::exact_input_tokens;
 
 /// Why a call is not made, and what the answer's headers tell of it, or of the call that was made before.
@@ -23,8 +25,14 @@ pub(super) struct Denied {
 }
 
 /// Authorises the call, or says why not. A refusal is counted.
-pub(super) async fn admit(app: &App, caller: &Caller, prepared: &Prepared) -> Result<Authorized, Denied> {
-    authorize(app, caller, prepared).await.map_err(|error| {
+pub(super) async fn admit(
+    app: &App,
+    caller: &Caller,
+    prepared: &Prepared,
+    place: &mut Place<'_>,
+    ours: &mut Ours,
+) -> Result<Authorized, Denied> {
+    authorize(app, caller, prepared, place, ours).await.map_err(|error| {
         let failure = Failure::from(&error);
         let ExecuteError::Refused(refusal) = &error else {
             return Denied { failure, headers: headers::call(prepared.call) };
@@ -47,43 +55,100 @@ fn told_of(refusal: &Refusal, call: CallId) -> Headers {
     }
 }
 
-async fn authorize(app: &App, caller: &Caller, prepared: &Prepared) -> Result<Authorized, ExecuteError> {
-    let org = caller.account().glance(|account| account.key.as_ref().map(|key| key.org));
-    let org = app.ledger.standing(org).await?;
-    let mut command = Authorize {
-        call: prepared.call,
-        request: prepared.request,
-        attempt: 1,
-        presented: caller.presented().clone(),
-        org,
-        address: caller.address(),
-        client: prepared.client.clone(),
-        endpoint: Endpoint::ChatCompletions,
-        model: prepared.chat.model.clone(),
-        priced: prepared.route.as_ref().map_err(Clone::clone).map(|route| Priced {
-            provider: route.provider.name.clone(),
-            provider_model: route.provider_model.clone(),
-            card_id: route.card_id,
-            card: route.card.clone(),
-        }),
-        ask: prepared.ask,
-        deadline_secs: prepared.deadline_secs,
-        tags: prepared.claims.clone(),
-        streams: prepared.chat.streams,
-        hidden_output: false,
-        once: prepared.once.clone(),
-    };
-    if let Ok(priced) = &command.priced {
+async fn authorize(
+    app: &App,
+    caller: &Caller,
+    prepared: &Prepared,
+    place: &mut Place<'_>,
+    ours: &mut Ours,
+) -> Result<Authorized, ExecuteError> {
+    let mut asking = Asking::of(app, caller, prepared).await?;
+    if let Ok(priced) = &asking.command.priced {
         app.ledger.publish(priced.card_id, &priced.card).await?;
     }
-    let result = app.ledger.authorize(caller.account(), command.clone()).await;
-    match result {
-        Err(ExecuteError::Refused(refusal)) if hangs_on_the_bound(&refusal) => {
-            let Some(ask) = exact_ask(prepared).await else { return Err(ExecuteError::Refused(refusal)) };
-            command.ask = ask;
-            app.ledger.authorize(caller.account(), command).await
+    waiting::ask(&mut asking, prepared.held_wait, place, ours).await
+}
+
+/// A call that leave is asked for, once or more often.
+pub(super) struct Asking<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    prepared: &'a Prepared,
+    command: Authorize,
+    /// Nothing smaller can be said of its input.
+    is_exact: bool,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) async fn of(
+        app: &'a App,
+        caller: &'a Caller,
+        prepared: &'a Prepared,
+    ) -> Result<Self, ExecuteError> {
+        let org = caller.account().glance(|account| account.key.as_ref().map(|key| key.org));
+        let command = Authorize {
+            call: prepared.call,
+            request: prepared.request,
+            attempt: 1,
+            presented: caller.presented().clone(),
+            org: app.ledger.standing(org).await?,
+            address: caller.address(),
+            client: prepared.client.clone(),
+            endpoint: Endpoint::ChatCompletions,
+            model: prepared.chat.model.clone(),
+            priced: prepared.route.as_ref().map_err(Clone::clone).map(|route| Priced {
+                provider: route.provider.name.clone(),
+                provider_model: route.provider_model.clone(),
+                card_id: route.card_id,
+                card: route.card.clone(),
+            }),
+            ask: prepared.ask,
+            deadline_secs: prepared.deadline_secs,
+            tags: prepared.claims.clone(),
+            streams: prepared.chat.streams,
+            hidden_output: false,
+            once: prepared.once.clone(),
+        };
+        Ok(Self { app, caller, prepared, command, is_exact: prepared.ask.basis != BoundBasis::Bytes })
+    }
+
+    pub(super) fn key(&self) -> KeyId {
+        self.caller.key()
+    }
+
+    pub(super) fn lines(&self) -> &'a Lines {
+        &self.app.ledger.lines
+    }
+
+    /// Asks for leave now.
+    pub(super) async fn ask(&mut self) -> Result<Authorized, ExecuteError> {
+        let (ledger, account) = (&self.app.ledger, self.caller.account());
+        let told = ledger.authorize(account, self.command.clone()).await;
+        match self.gets_smaller(&told).await {
+            true => ledger.authorize(account, self.command.clone()).await,
+            false => told,
         }
-        result => result,
+    }
+
+    /// What leave would be given now.
+    pub(super) async fn consider(&mut self) -> Result<CallAuthorized, ExecuteError> {
+        let (ledger, account) = (&self.app.ledger, self.caller.account());
+        let told = ledger.consider(account, self.command.clone()).await;
+        match self.gets_smaller(&told).await {
+            true => ledger.consider(account, self.command.clone()).await,
+            false => told,
+        }
+    }
+
+    /// Where the bound of the input may be what stands in the way: whether there is a smaller one, once.
+    async fn gets_smaller<T>(&mut self, told: &Result<T, ExecuteError>) -> bool {
+        let Err(ExecuteError::Refused(refusal)) = told else { return false };
+        if !hangs_on_the_bound(refusal) || std::mem::replace(&mut self.is_exact, true) {
+            return false;
+        }
+        let Some(ask) = exact_ask(self.prepared).await else { return false };
+        self.command.ask = ask;
+        true
     }
 }
 
@@ -102,9 +167,6 @@ fn hangs_on_the_bound(refusal: &Refusal) -> bool {
 /// The same request with its input counted by the model's tokenizer, if there is one and it helps.
 async fn exact_ask(prepared: &Prepared) -> Option<Ask> {
     let tokenizer = prepared.route.as_ref().ok()?.card.tokenizer?;
-    if prepared.ask.basis != BoundBasis::Bytes {
-        return None;
-    }
     let (body, chat) = (prepared.body.clone(), prepared.chat.clone());
     // Counting a long text takes milliseconds, and the first time loads the tokenizer's tables.
     let counted = tokio::task::spawn_blocking(move || exact_input_tokens(&body, &chat, tokenizer)).await;

@@ -38,9 +38,10 @@ pub(super) async fn run(app: Arc<App>, caller: Caller, prepared: Prepared, ours:
 async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours) {
     let started = Instant::now();
     // On the list before the authorisation, so that a revoke can never fall between the two.
-    let place = app.ledger.running.enter(caller.key(), prepared.call);
+    let mut place = app.ledger.running.enter(caller.key(), prepared.call);
     crate::failpoint::reached("before-authorize");
-    let authorized = match admit(&app, &caller, &prepared).instrument(debug_span!("authorize")).await {
+    let admitted = admit(&app, &caller, &prepared, &mut place, &mut ours);
+    let authorized = match admitted.instrument(debug_span!("authorize")).await {
         Ok(authorized) => authorized,
         Err(Denied { failure, headers }) => {
             Span::current().record("refusal.code", failure.code);

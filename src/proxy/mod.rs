@@ -20,6 +20,7 @@ mod provider_error;
 pub mod scan;
 pub mod sse;
 mod stream;
+mod waiting;
 mod whole;
 
 use actix_web::{HttpRequest, HttpResponse, web};

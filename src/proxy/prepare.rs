@@ -1,5 +1,7 @@
 //! From a body to what is asked of the ledger: scan, read the priced fields, find model and price.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::USER_AGENT;
@@ -33,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) trace: traces::Caller,
     /// How long the call may take in all.
     pub(super) deadline_secs: u32,
+    /// How long it may wait for money that others hold.
+    pub(super) held_wait: Duration,
     /// What the caller says that it is for.
     pub(super) claims: Vec<String>,
     /// With an idempotency key, what the request is known by.
@@ -67,6 +71,7 @@ pub(super) fn chat(
         client: address::client(caller.address(), user_agent, app.config.server.record_clients),
         trace: traces::Caller::of(request.headers()),
         deadline_secs: terms.deadline_secs,
+        held_wait: terms.held_wait,
         once,
         claims: claims::of(request.headers(), &body),
         body,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::fake_provider::{Behaviour, Phase};
-use crate::harness::{Answer, Key, Nemo, PATIENCE};
+use crate::harness::{Answer, Key, Nemo, PATIENCE, Setup};
 use account::Account;
 
 /// Callers of the key that everybody wants.
@@ -122,7 +122,7 @@ async fn next(answers: &mut Answers, count: usize) -> Vec<(usize, Answer)> {
 
 #[on_each_store]
 async fn as_many_calls_are_made_as_holds_fit_and_everybody_else_is_refused() {
-    let nemo = Nemo::start().await;
+    let nemo = Setup::default().calls("held_wait_secs = 0").start().await;
     let Sample { hold, input_tokens } = sample(&nemo).await;
     nemo.provider().script(Behaviour::full_hold(input_tokens));
     let mut rushes = Vec::new();

@@ -49,3 +49,4 @@ mod stream;
 mod tidy;
 mod tls;
 mod traces;
+mod waiting;

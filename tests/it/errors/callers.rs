@@ -142,7 +142,7 @@ async fn a_budget_that_is_used_up_is_told_with_what_would_fit() {
 
 #[tokio::test]
 async fn what_would_fit_later_says_when_to_try_again() {
-    let nemo = Nemo::start().await;
+    let nemo = Setup::default().calls("held_wait_secs = 0").start().await;
     nemo.provider().script(Behaviour::success(250, 1000));
     let held = |limits: Value| {
         let nemo = &nemo;
