@@ -8,6 +8,7 @@ use crate::error::{Failure, FailureReply};
 use crate::inference::{KeyRoom, ListedModel, ModelList, OwnKeyQuery};
 use crate::openapi::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::openapi::{Group, Method, Reply, Route, get, mount, post};
+use crate::proxy::DryRun;
 use crate::{dashboard, health, inference, management, metrics, openapi, proxy, reference};
 
 /// Inference, for virtual keys.
@@ -89,6 +90,7 @@ fn chat_completions() -> Route {
             Reply::ok::<ChatCompletion>("The provider's answer."),
         )
         .or(Reply::text("text/event-stream", "With `stream`, the same as server-sent events."))
+        .or(Reply::in_media::<DryRun>(proxy::DRY_RUN, "With `x-nemo-dry-run: true`, what would become of the call."))
         .body::<ChatCompletionRequest>(
             r#"{"model": "$MODEL", "messages": [{"role": "user", "content": "Say hello."}], "max_completion_tokens": 50}"#,
         )

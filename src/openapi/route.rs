@@ -125,6 +125,12 @@ impl Reply {
         Self { status, what, media: "application/json", shape: Shape::of::<T>() }
     }
 
+    /// 200 with JSON of a kind of its own.
+    #[must_use]
+    pub fn in_media<T: ToSchema>(media: &'static str, what: &'static str) -> Self {
+        Self { status: 200, what, media, shape: Shape::of::<T>() }
+    }
+
     /// 200 with a text of another kind.
     #[must_use]
     pub fn text(media: &'static str, what: &'static str) -> Self {

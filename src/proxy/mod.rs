@@ -10,6 +10,7 @@ mod admit;
 mod call;
 mod claims;
 mod client;
+mod dry_run;
 mod estimate;
 mod forward;
 mod headers;
@@ -22,6 +23,8 @@ pub mod sse;
 mod stream;
 mod waiting;
 mod whole;
+
+pub use dry_run::{DryRun, MEDIA as DRY_RUN};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -43,6 +46,9 @@ pub async fn chat_completions(
     let refuse = |failure| FailureReply::to(&request, failure);
     let body = read_body(payload, app.config.server.body_max_bytes).await.map_err(refuse)?;
     let prepared = prepare::chat(&app, &request, &caller, body).map_err(refuse)?;
+    if dry_run::is_wanted(request.headers()).map_err(refuse)? {
+        return dry_run::answer(&app, &caller, &prepared).await.map_err(refuse);
+    }
     let (ours, theirs) = client::pair();
     app.ledger.spawn(call::run(app.clone().into_inner(), caller, prepared, ours));
     theirs.reply(&request).await

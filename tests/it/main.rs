@@ -21,6 +21,7 @@ mod dashboard;
 mod demo;
 mod deploy;
 mod disk;
+mod dry_run;
 mod ends;
 mod errors;
 mod events_reference;
