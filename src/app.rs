@@ -11,6 +11,7 @@ use crate::auth::sessions::Sessions;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::proxy::breaker::Breakers;
 use crate::read_side::ReadSide;
 use crate::reload::Reloader;
 use crate::store::Place;
@@ -36,6 +37,8 @@ pub struct App {
     pub terms: ArcSwap<Terms>,
     /// Look-ups of unknown keys by address.
     pub misses: ColdMisses,
+    /// What keeps calls from providers that do not answer.
+    pub breakers: Breakers,
     /// Where the gateway is in its life.
     pub lifecycle: Lifecycle,
     /// What is counted and measured.

@@ -205,6 +205,17 @@ impl Failure {
         failure.retry_after_micros(1_000_000)
     }
 
+    /// The provider's breaker is open; nothing is billed.
+    #[must_use]
+    pub fn provider_suspended(provider: &str, wait: std::time::Duration) -> Self {
+        let why = format!(
+            "The provider `{provider}` has left call after call without an answer, so none is sent to it just now. \
+             Nothing is billed."
+        );
+        let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        Self::new(StatusCode::BAD_GATEWAY, "provider_suspended", why).retry_after_micros(wait)
+    }
+
     /// The provider's answer is of no use, and a retry might be billed again.
     #[must_use]
     pub fn provider_failed(provider: &str, what: &str) -> Self {

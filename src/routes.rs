@@ -99,7 +99,7 @@ fn chat_completions() -> Route {
         .refuses(&["idempotency_key_reused", "call_running", "call_already_billed"])
         .refuses(&["unknown_field", "call_too_dear", "budget_exceeded", "budget_held"])
         .refuses(&["concurrency_limit_exceeded", "rate_limit_exceeded", "token_limit_exceeded"])
-        .refuses(&["provider_unreachable", "provider_failed", "provider_timeout", "provider_error"])
+        .refuses(&["provider_unreachable", "provider_suspended", "provider_failed", "provider_timeout", "provider_error"])
         .refuses(&["gateway_stopping"])
 }
 

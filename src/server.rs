@@ -23,6 +23,7 @@ use crate::demo::Demo;
 use crate::ledger::{Ledger, LedgerOptions};
 use crate::metrics::Metrics;
 use crate::metrics::store::StoreMetrics;
+use crate::proxy::breaker::Breakers;
 use crate::read_side::ReadSide;
 use crate::reload::{LoadConfig, Reloader};
 use crate::snapshots::Shelf;
@@ -135,6 +136,7 @@ fn put_together(
         ledger,
         read_side: ReadSide::new(&config.server.data_dir),
         misses: ColdMisses::default(),
+        breakers: Breakers::default(),
         lifecycle: Lifecycle::default(),
         config,
     }))

@@ -19,6 +19,8 @@ pub struct Terms {
     pub deadline_secs: u32,
     /// How long a call may wait for money that others hold.
     pub held_wait: Duration,
+    /// Calls in a row that a provider may leave without an answer.
+    pub unknown_ends_at_most: u32,
 }
 
 /// Why a configuration makes no terms.
@@ -44,6 +46,7 @@ impl Terms {
             inert_fields: InertFields::with(config.calls.inert_fields.iter().cloned()),
             deadline_secs: config.calls.deadline_secs,
             held_wait: Duration::from_secs(config.calls.held_wait_secs.into()),
+            unknown_ends_at_most: config.calls.unknown_ends_at_most,
         })
     }
 }

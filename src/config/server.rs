@@ -96,6 +96,8 @@ section! {
         idle_timeout_secs: u32 = Whole(1..=86_400), "60";
         /// How long a call waits for money that other calls of its key hold before it is refused; 0: not at all.
         held_wait_secs: u32 = Whole(0..=60), "5";
+        /// Calls in a row that a provider may leave without an answer, each charged its hold, before none is sent to it for 10 s; 0: any number.
+        unknown_ends_at_most: u32 = Whole(0..=1000), "10";
         /// Request fields that are passed on although Nemo does not know them: you vouch that they cost nothing.
         inert_fields: Vec<String> = List(Text("a name such as \"top_a\" or \"messages[].images\"", not_empty::<String>)), "none";
     }

@@ -43,6 +43,7 @@ max_append_bytes = 500_000
 [calls]
 deadline_secs = 60
 held_wait_secs = 2
+unknown_ends_at_most = 3
 connect_timeout_secs = 1
 first_byte_timeout_secs = 2
 idle_timeout_secs = 3

@@ -40,6 +40,11 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     // On the list before the authorisation, so that a revoke can never fall between the two.
     let mut place = app.ledger.running.enter(caller.key(), prepared.call);
     crate::failpoint::reached("before-authorize");
+    if let Err(failure) = admitted_by_breaker(&app, &prepared) {
+        Span::current().record("refusal.code", failure.code);
+        info!("not sent");
+        return ours.fail(failure, headers::call(prepared.call));
+    }
     let admitted = admit(&app, &caller, &prepared, &mut place, &mut ours);
     let authorized = match admitted.instrument(debug_span!("authorize")).await {
         Ok(authorized) => authorized,
@@ -57,8 +62,8 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
     let interrupts = Interrupts { place, deadline: Deadline::now() + Duration::from_secs(limit) };
     Span::current().record("provider", display(&route.provider.name));
     let tells_trace = app.config.telemetry.send_traceparent;
-    let dispatch =
-        Dispatch { prepared: &prepared, route, interrupts, metrics: &app.metrics.provider, tells_trace };
+    let (metrics, breakers) = (&app.metrics.provider, &app.breakers);
+    let dispatch = Dispatch { prepared: &prepared, route, interrupts, metrics, breakers, tells_trace };
     let asking = debug_span!("provider", otel.kind = "client", status = Empty, first_byte_ms = Empty);
     let (metered, answer) = forward(dispatch, authorized, &mut ours).instrument(asking).await;
     let settled = settle_in_time(&app, metered).instrument(debug_span!("settle")).await;
@@ -71,6 +76,13 @@ async fn life(app: Arc<App>, caller: Caller, prepared: Prepared, mut ours: Ours)
         Err(error) => error!(%error, "the call's end is not durable yet"),
     }
     answer.finish(&mut ours, settled, prepared.call).await;
+}
+
+/// Whether the provider may be tried at all. A model that nobody serves is left to the decision.
+fn admitted_by_breaker(app: &App, prepared: &Prepared) -> Result<(), Failure> {
+    let Ok(route) = &prepared.route else { return Ok(()) };
+    let name = &route.provider.name;
+    app.breakers.admits(name, Instant::now()).map_err(|wait| Failure::provider_suspended(name, wait))
 }
 
 /// Settles. Past the patience the end is still being written, and the client is told.

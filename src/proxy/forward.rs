@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use tokio::time::timeout;
 use tracing::{Span, info, warn};
 
+use super::breaker::Breakers;
 use super::call::{Answer, Interrupts};
 use super::client::Ours;
 use super::estimate::Seen;
@@ -32,8 +33,28 @@ pub(super) struct Dispatch<'a> {
     pub(super) route: &'a Route,
     pub(super) interrupts: Interrupts<'a>,
     pub(super) metrics: &'a ProviderMetrics,
+    pub(super) breakers: &'a Breakers,
     /// Whether the provider is told which trace the call is in.
     pub(super) tells_trace: bool,
+}
+
+impl Dispatch<'_> {
+    /// What was cut from this side says nothing of the provider.
+    fn tell_breaker(&self, came_back: &'static str) {
+        let provider = &self.route.provider.name;
+        match came_back {
+            "cut" => {}
+            "timeout" | "reset" => {
+                if self.breakers.lost(provider, self.prepared.unknown_ends_at_most, Instant::now()) {
+                    warn!(
+                        provider,
+                        "the provider leaves call after call without an answer: none is sent to it for now"
+                    );
+                }
+            }
+            _ => self.breakers.came_back(provider),
+        }
+    }
 }
 
 /// How a call ended, what is known of it, and what its client is still owed.
@@ -78,7 +99,9 @@ pub(super) async fn forward(
     span.record("first_byte_ms", outcome.facts.first_byte_ms);
     if let Some(came_back) = outcome.came_back() {
         let first_byte = outcome.facts.first_byte_ms.map(Duration::from_millis);
-        dispatch.metrics.called(&dispatch.route.provider.name, came_back, first_byte, started.elapsed());
+        let provider = &dispatch.route.provider.name;
+        dispatch.metrics.called(provider, came_back, first_byte, started.elapsed());
+        dispatch.tell_breaker(came_back);
     }
     let card = dispatch.route.card.clone();
     (Metered::new(authorized, card, started, outcome.facts, outcome.verdict), outcome.answer)

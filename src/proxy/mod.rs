@@ -7,6 +7,7 @@
 //! drops a bill.
 
 mod admit;
+pub mod breaker;
 mod call;
 mod claims;
 mod client;

@@ -37,6 +37,8 @@ pub(super) struct Prepared {
     pub(super) deadline_secs: u32,
     /// How long it may wait for money that others hold.
     pub(super) held_wait: Duration,
+    /// After how many lost calls in a row its provider gets no more.
+    pub(super) unknown_ends_at_most: u32,
     /// What the caller says that it is for.
     pub(super) claims: Vec<String>,
     /// With an idempotency key, what the request is known by.
@@ -72,6 +74,7 @@ pub(super) fn chat(
         trace: traces::Caller::of(request.headers()),
         deadline_secs: terms.deadline_secs,
         held_wait: terms.held_wait,
+        unknown_ends_at_most: terms.unknown_ends_at_most,
         once,
         claims: claims::of(request.headers(), &body),
         body,

@@ -10,6 +10,7 @@
     reason = "a test that is wrong about these fails, and should"
 )]
 
+mod breaker;
 mod browser;
 mod canary;
 mod chat;
