@@ -39,6 +39,7 @@ pub fn print(app: &App, addresses: &Addresses, first_start: Option<&FirstStart>,
             "    -d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
             example_model(app)
         );
+        say!("or in a browser: {scheme}://{inference}/playground");
     } else if let Some(file) = app.secrets.now().master_key_file_still_there() {
         say!("The master key is still in {}. Move it to a safe place.", file.display());
     }

@@ -48,7 +48,7 @@ const MIB: u64 = 1024 * 1024;
 section! {
     /// `[server]`: the process, its addresses and its files.
     pub struct Server in "[server]" {
-        /// Where `/v1` listens, and everything else too unless `management_listen` is set.
+        /// Where `/v1` and the playground listen, and everything else too unless `management_listen` is set.
         listen: SocketAddr = Text(ADDRESS, parsed), "127.0.0.1:4141";
         /// Where the dashboard and `/api` listen. Required as soon as `listen` is not a loopback address.
         management_listen: Option<SocketAddr> = Optional(Text(ADDRESS, parsed)), "the same as `listen`";

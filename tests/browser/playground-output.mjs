@@ -29,7 +29,7 @@ story(async ({ plan, browser, ask }) => {
       text: turn.querySelector(".said")?.textContent ?? "",
       names: [...new Set([...turn.querySelectorAll("*")].map((element) => element.tagName))],
       strange: [...turn.querySelectorAll("*")].flatMap((element) => element.getAttributeNames())
-        .filter((name) => !["class", "dir", "tabindex", "role", "aria-label"].includes(name)),
+        .filter((name) => !["class", "dir", "tabindex", "role", "aria-label", "title"].includes(name)),
     }));
     assert.deepEqual([names.filter((name) => !PLAIN.includes(name)), strange], [[], []], payload);
     assert.equal(visible(text), visible(payload), "it is shown as it is");

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::Story;
+use super::{Story, tell};
 use crate::fake_provider::{Behaviour, Phase};
 use crate::harness::{Call, INPUT, Nemo, OUTPUT, nanos};
 
@@ -107,4 +107,9 @@ async fn whoever_stops_an_answer_sees_its_bill_and_a_revoke_elsewhere_cuts_it() 
     let calls = key.ended_calls().await;
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[1].charged(), calls[1].estimate(40));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_money_and_text_are_read_as_they_are_meant() {
+    tell("playground-modules", &Nemo::start().await, json!({})).await;
 }

@@ -2,7 +2,7 @@
 
 import { find, element } from "./elements.js";
 import { Refused, models, room } from "./gateway.js";
-import { left, nanos, total } from "./money.js";
+import { exact, left, nanos, total } from "./money.js";
 import { showRefusal } from "./refusal.js";
 import { NotKept } from "./vault.js";
 
@@ -186,7 +186,9 @@ function showRoom(room) {
   }
   const free = room.budgets.map((budget) => nanos(budget.free) ?? 0n);
   const least = free.length > 0 ? free.reduce((least, one) => (one < least ? one : least)) : null;
-  find("figure-left", HTMLElement).textContent = least === null ? "No cap" : left(least);
+  const figure = find("figure-left", HTMLElement);
+  figure.textContent = least === null ? "No cap" : left(least);
+  figure.title = least === null ? "" : exact(least);
 }
 
 /**

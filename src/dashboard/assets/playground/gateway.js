@@ -8,7 +8,8 @@ export class Refused extends Error {
   /**
    * @param {string} code as the reference of errors lists it
    * @param {string} message
-   * @param {{status?: number, retryAfter?: number | null, requestId?: string | null, callId?: string | null}} [more]
+   * @param {{status?: number, retryAfter?: number | null, requestId?: string | null, callId?: string | null,
+   *   made?: boolean}} [more] `made`: the call went to the provider, and has its end in the ledger.
    */
   constructor(code, message, more = {}) {
     super(message);
@@ -17,6 +18,7 @@ export class Refused extends Error {
     this.retryAfter = more.retryAfter ?? null;
     this.requestId = more.requestId ?? null;
     this.callId = more.callId ?? null;
+    this.made = more.made ?? false;
   }
 }
 
@@ -95,10 +97,10 @@ export async function chat(key, body, signal, hear) {
     if (data === "[DONE]") return ending;
     const event = parsed(data);
     if (event === null) ending.unread += 1;
-    else if (event.error) throw refusal(event.error, reply, callId);
+    else if (event.error) throw refusal(event.error, reply, true);
     else take(event, ending, hear.said);
   }
-  throw new Refused("connection_lost", "The connection ended before the answer did.", { callId });
+  throw new Refused("connection_lost", "The connection ended before the answer did.", { callId, made: true });
 }
 
 /**
@@ -163,21 +165,22 @@ async function ask(path, key, how = {}) {
   }
   if (reply.ok) return reply;
   const body = parsed(await reply.text().catch(() => ""));
-  throw refusal(body?.error, reply, reply.headers.get("x-nemo-call-id"));
+  throw refusal(body?.error, reply, reply.headers.has("x-nemo-cost"));
 }
 
 /**
  * @param {any} error as OpenAI's dialect tells it; or nothing, where something in between answered
  * @param {Response} reply
- * @param {string | null} callId
+ * @param {boolean} made
  */
-function refusal(error, reply, callId) {
+function refusal(error, reply, made) {
   const seconds = Number(reply.headers.get("retry-after") ?? NaN);
   const more = {
     status: reply.status,
     retryAfter: Number.isFinite(seconds) ? seconds : null,
     requestId: reply.headers.get("x-request-id"),
-    callId,
+    callId: reply.headers.get("x-nemo-call-id"),
+    made,
   };
   const code = typeof error?.code === "string" ? error.code : "provider_error";
   const message = typeof error?.message === "string" ? error.message : `Something answered ${reply.status} and did not say why.`;
@@ -187,7 +190,7 @@ function refusal(error, reply, callId) {
 /** @param {Response} reply */
 async function json(reply) {
   const body = parsed(await reply.text());
-  if (body === null) throw new Refused("connection_lost", "The answer was not whole.", { callId: reply.headers.get("x-nemo-call-id") });
+  if (body === null) throw new Refused("connection_lost", "The answer was not whole.", { callId: reply.headers.get("x-nemo-call-id"), made: true });
   return body;
 }
 

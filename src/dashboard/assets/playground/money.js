@@ -15,6 +15,14 @@ export function nanos(text) {
 }
 
 /**
+ * To the last digit.
+ * @param {bigint} amount nano-dollars
+ */
+export function exact(amount) {
+  return rounded(amount, DECIMALS).replace(/(\.\d\d\d*?)0+$/, "$1");
+}
+
+/**
  * A sum or a budget: cents, and four decimals below ten cents. Only zero looks like zero.
  * @param {bigint} amount nano-dollars
  */

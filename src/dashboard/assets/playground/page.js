@@ -6,7 +6,7 @@ import { say } from "../say.js";
 import { bindKeyCard } from "./card.js";
 import { curl } from "./curl.js";
 import { Refused, chat, room } from "./gateway.js";
-import { nanos, oneCall } from "./money.js";
+import { exact, nanos, oneCall } from "./money.js";
 import { Output } from "./output.js";
 import { element, find } from "./elements.js";
 import { showRefusal } from "./refusal.js";
@@ -113,12 +113,32 @@ async function answer() {
   question.output.show();
   const reply = showTurn(model.value);
   reply.place.setAttribute("aria-busy", "true");
+  const byButton = document.activeElement === run;
   ready();
+  if (byButton) stop.focus();
   status.textContent = "Waiting for the model …";
-  const result = await attempt(key, request(asked), running.signal, reply);
-  reply.output.show();
-  reply.place.removeAttribute("aria-busy");
-  running = null;
+  /** @type {"whole" | "stopped" | "refused"} */ let result = "refused";
+  try {
+    result = await attempt(key, request(asked), running.signal, reply);
+  } finally {
+    // Whatever happened, the page goes on working.
+    running = null;
+    reply.output.show();
+    reply.place.removeAttribute("aria-busy");
+    conclude(text, asked, question, reply, result);
+  }
+  if (result === "refused") await card.refresh();
+}
+
+/**
+ * @param {string} text
+ * @param {Turn[]} asked
+ * @param {ReturnType<typeof showTurn>} question
+ * @param {ReturnType<typeof showTurn>} reply
+ * @param {"whole" | "stopped" | "refused"} result
+ */
+function conclude(text, asked, question, reply, result) {
+  const wasOnStop = document.activeElement === stop;
   const said = reply.output.text;
   if (said !== "") {
     turns = [...asked, { role: "assistant", content: said }];
@@ -130,7 +150,7 @@ async function answer() {
     if (message.value === "") message.value = text;
   }
   ready();
-  if (result === "refused") await card.refresh();
+  if (wasOnStop) message.focus();
 }
 
 /**
@@ -174,9 +194,9 @@ async function attempt(key, body, signal, reply) {
 async function refused(key, refusal, reply) {
   showRefusal(reply.place, refusal, () => answer());
   card.refusedWith(refusal.code);
-  if (refusal.callId && vault.key !== key) {
+  if (refusal.made && vault.key !== key) {
     note(reply, "What had been made of the answer by then is billed to the key.");
-  } else if (refusal.callId) {
+  } else if (refusal.made) {
     const fate = await billed(key, refusal.callId);
     if (fate?.call?.charged) told(reply, { cost: nanos(fate.call.charged), event: fate.call.ended_at, callId: null });
   }
@@ -278,8 +298,10 @@ function told(reply, { cost, event, callId, tokensIn = null, tokensOut = null, f
     line.append(" · call ");
     line.append(element("code", "", callId));
   }
+  if (cost !== null) line.title = exact(cost);
   reply.place.append(line);
   for (const [name, text] of Object.entries(figures)) find(`figure-${name}`, HTMLElement).textContent = text;
+  find("figure-cost", HTMLElement).title = cost === null ? "" : exact(cost);
 }
 
 function startAnew() {

@@ -2,7 +2,7 @@
 
 import { element, find } from "./elements.js";
 
-/** What the gateway itself says of a call that it has made. Whatever else comes with a call's id is the provider's. */
+/** What the gateway itself says of a call that it has made. Whatever else is said of one is the provider's. */
 const OURS_ABOUT_CALLS = [
   "provider_unreachable", "provider_failed", "provider_timeout", "provider_error", "ledger_unavailable", "gateway_stopping",
   "key_revoked", "internal_error", "connection_lost",
@@ -16,7 +16,7 @@ const OURS_ABOUT_CALLS = [
 export function showRefusal(place, refusal, again) {
   const box = element("div", "notice bad refusal");
   box.setAttribute("role", "alert");
-  const isProviders = refusal.callId !== null && !OURS_ABOUT_CALLS.includes(refusal.code);
+  const isProviders = refusal.made && !OURS_ABOUT_CALLS.includes(refusal.code);
   const known = explanation(isProviders ? "provider_error" : refusal.code);
   box.append(element("strong", "", known?.title ?? refusal.code));
   box.append(element("p", "cause", refusal.message));
