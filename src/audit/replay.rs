@@ -2,6 +2,7 @@
 
 use nemo_events::{Digest, KeyId, Position, Revision, Timestamp};
 use nemo_projections::CorruptLog;
+use nemo_projections::key::Status;
 use nemo_projections::replay::{After, Change, Mark, Then, changes, marks};
 
 use crate::ledger::{ExecuteError, KeyAccount, KeyThen, Ledger, Moment};
@@ -29,6 +30,8 @@ pub struct Replay {
     pub after: After,
     /// The key's last event.
     pub head: Revision,
+    /// Whether the key may be used now.
+    pub status_now: Status,
 }
 
 /// Why there is no state to show.
@@ -61,6 +64,7 @@ impl From<CorruptLog> for ReplayError {
 pub async fn replay(ledger: &Ledger, key: KeyId, moment: Option<Moment>) -> Result<Replay, ReplayError> {
     let now = ledger.look(key, |account, now| (account.without_ended_calls(), now)).await?;
     let (account, clock) = now.answer;
+    let status_now = account.key.as_ref().ok_or(ReplayError::NoSuchKey)?.status;
     let head = now.revision.ok_or(ReplayError::NoSuchKey)?;
     let (then, as_of) = match moment {
         None => (present(ledger, key, head, account.clone()).await?, clock),
@@ -79,7 +83,19 @@ pub async fn replay(ledger: &Ledger, key: KeyId, moment: Option<Moment>) -> Resu
     let head = head.max(revision);
     let after = After::between(&then.attribution, revision, &account.attribution)?;
     let marks = marks(&account.attribution);
-    Ok(Replay { account: then, revision, recorded_at, position, hash, as_of, changes, marks, after, head })
+    Ok(Replay {
+        account: then,
+        revision,
+        recorded_at,
+        position,
+        hash,
+        as_of,
+        changes,
+        marks,
+        after,
+        head,
+        status_now,
+    })
 }
 
 async fn at(ledger: &Ledger, key: KeyId, moment: Moment, head: Revision) -> Result<KeyThen, ReplayError> {

@@ -8,13 +8,14 @@
 //! - A full key is in the reply to the POST that made it and nowhere else.
 //!
 //! Where is …? The frame of all pages: `page.rs`; what they are made of: `components/`; their addresses:
-//! `routes.rs`; style sheets and modules: `assets/`.
+//! `routes.rs`; one key, with replay: `key/`; style sheets and modules: `assets/`.
 
 mod actors;
 pub mod assets;
 pub mod components;
 pub mod failed;
 pub mod headers;
+mod key;
 pub mod keys;
 mod ledger;
 mod live;

@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, web};
 use nemo_events::Right;
 
-use super::{assets, failed, headers, keys, ledger, live, orgs, overview, prices};
+use super::{assets, failed, headers, key, keys, ledger, live, orgs, overview, prices};
 use crate::auth::guard::{self, Needs};
 use crate::openapi::Method;
 use crate::routes::method_not_allowed;
@@ -21,6 +21,9 @@ pub fn all() -> Vec<PageRoute> {
         post("/keys/new", keys::create::submit).needs(R::ManageKeys),
         get("/keys/bulk", keys::bulk::form).needs(R::ManageKeys),
         post("/keys/bulk", keys::bulk::submit).needs(R::ManageKeys),
+        get("/keys/{id}", key::show).needs(R::ReadKeys),
+        get("/keys/{id}/replay", key::fragment).needs(R::Replay),
+        get("/keys/{id}/activity.csv", key::download).needs(R::Replay).exports(),
         get("/keys/{id}/labels", keys::labels::form).needs(R::ManageKeys),
         post("/keys/{id}/labels", keys::labels::submit).needs(R::ManageKeys),
         get("/keys/{id}/limits", keys::limits::form).needs(R::ManageKeys),

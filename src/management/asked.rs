@@ -102,6 +102,13 @@ impl Asked {
         self.path_id().parse().map_err(|_| self.refused(failures::no_such_key()))
     }
 
+    /// The key in the path, if there is one of that id.
+    pub(crate) async fn existing_key(&self) -> Result<KeyId, FailureReply> {
+        let id = self.key_id()?;
+        let account = self.app.ledger.key(id).await.map_err(|error| self.not_executed(&error))?;
+        if account.revision().is_some() { Ok(id) } else { Err(self.refused(failures::no_such_key())) }
+    }
+
     /// The org in the path.
     pub(crate) fn org_id(&self) -> Result<OrgId, FailureReply> {
         self.path_id().parse().map_err(|_| self.refused(failures::no_such_org()))

@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::asked::{Asked, Reply};
-use super::failures;
 use super::input::Query;
 use super::shapes::CallRow;
 use crate::audit::{self, ActivityFilter, Look};
@@ -119,7 +118,7 @@ pub(super) struct Event<'a> {
 /// Lists a key's calls, open ones included, newest first.
 pub(super) async fn calls(asked: Asked, Query(query): Query<CallQuery>) -> Reply {
     let (id, page) = (asked.key_id()?, asked.page(query.cursor.as_deref(), query.limit)?);
-    must_exist(&asked).await?;
+    asked.existing_key().await?;
     let found = asked.read(query.min_position, move |reader| reader.calls_of_key(id, &page)).await?;
     let Answer { value: Page { rows, next: next_cursor }, position } = found;
     let calls = rows.into_iter().map(CallRow::from).collect();
@@ -128,8 +127,7 @@ pub(super) async fn calls(asked: Asked, Query(query): Query<CallQuery>) -> Reply
 
 /// Lists a key's events from a revision on, in either direction.
 pub(super) async fn events(asked: Asked, Query(query): Query<EventQuery>) -> Reply {
-    let id = asked.key_id()?;
-    must_exist(&asked).await?;
+    let id = asked.existing_key().await?;
     let limit = query.limit.unwrap_or(EVENTS).clamp(1, EVENTS_MAX);
     let from = query.from.map(Revision);
     let look = match query.order {
@@ -153,12 +151,6 @@ impl EventQuery {
         }
         Ok(ActivityFilter { event_type, model, address, refused })
     }
-}
-
-async fn must_exist(asked: &Asked) -> Result<(), FailureReply> {
-    let account =
-        asked.app().ledger.key(asked.key_id()?).await.map_err(|error| asked.not_executed(&error))?;
-    if account.revision().is_some() { Ok(()) } else { Err(asked.refused(failures::no_such_key())) }
 }
 
 /// A failed read of the ledger as a reply.

@@ -22,7 +22,7 @@ pub(crate) mod orgs;
 pub(crate) mod overview;
 pub(crate) mod prices;
 mod reload;
-mod replay;
+pub(crate) mod replay;
 mod routes;
 pub(crate) mod secrets;
 pub(crate) mod shapes;

@@ -60,7 +60,7 @@ pub(super) async fn state(asked: Asked, Query(query): Query<MomentQuery>) -> Rep
     let moment = query.moment().map_err(|failure| asked.refused(failure))?;
     let replay = audit::replay(&asked.app().ledger, id, moment).await;
     let replay = replay.map_err(|error| not_replayed(&asked, &error))?;
-    let Replay { account, revision, recorded_at, position, hash, as_of, changes, marks, after, head } =
+    let Replay { account, revision, recorded_at, position, hash, as_of, changes, marks, after, head, .. } =
         replay;
     let key = Key::of(id, &account, as_of);
     let key = key.map_err(|corrupt| asked.not_executed(&ExecuteError::Damaged(corrupt.to_string())))?;
@@ -84,7 +84,8 @@ impl MomentQuery {
     }
 }
 
-fn not_replayed(asked: &Asked, error: &ReplayError) -> FailureReply {
+/// Why there is no state to show, as a reply.
+pub(crate) fn not_replayed(asked: &Asked, error: &ReplayError) -> FailureReply {
     match error {
         ReplayError::Ledger(error) => asked.not_executed(error),
         ReplayError::NoSuchKey => asked.refused(failures::no_such_key()),

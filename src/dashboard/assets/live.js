@@ -63,6 +63,9 @@ async function renew(now) {
 function replace(place, fresh) {
   const focused = place.contains(document.activeElement) ? document.activeElement : null;
   const href = focused?.getAttribute("href");
+  for (const open of place.querySelectorAll("details[open][id]")) {
+    fresh.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
+  }
   place.replaceChildren(...document.adoptNode(fresh).childNodes);
   bindCopy(place);
   if (href) {
