@@ -7,10 +7,10 @@ use arc_swap::ArcSwap;
 
 use crate::auth::in_force::SecretsInForce;
 use crate::auth::misses::ColdMisses;
-use crate::auth::sessions::Sessions;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::people::People;
 use crate::proxy::breaker::Breakers;
 use crate::read_side::ReadSide;
 use crate::reload::Reloader;
@@ -23,8 +23,8 @@ pub struct App {
     pub config: Config,
     /// Peppers and master keys.
     pub secrets: SecretsInForce,
-    /// Who is logged in at this node.
-    pub sessions: Sessions,
+    /// What this node keeps of people who log in.
+    pub people: People,
     /// Where the ledger is kept.
     pub place: Place,
     /// The ledger.

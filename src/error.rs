@@ -4,6 +4,7 @@
 pub mod body;
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -195,6 +196,37 @@ impl Failure {
         let why = "Too many unknown keys were tried from this address.";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_unknown_keys", why)
             .retry_after_micros(retry_after_micros)
+    }
+
+    /// Somebody tries to log in too often, or too many people do.
+    #[must_use]
+    pub fn too_many_logins(why: &str, wait: Duration) -> Self {
+        let micros = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_logins", why).retry_after_micros(micros)
+    }
+
+    /// The file of passwords cannot be read or written.
+    #[must_use]
+    pub fn passwords_unusable() -> Self {
+        let why = "Passwords cannot be read or written just now. The log says why.";
+        let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "passwords_unusable", why);
+        failure.retry_after_micros(1_000_000)
+    }
+
+    /// The master key was typed into a form.
+    #[must_use]
+    pub fn master_key_in_browser() -> Self {
+        let why = "That is the master key. It must never be typed into a browser. If this one is in force, it has \
+                   been in one now: replace it with `nemo secrets rotate-master-key`.";
+        Self::new(StatusCode::FORBIDDEN, "master_key_in_browser", why)
+    }
+
+    /// A virtual key was typed into the login.
+    #[must_use]
+    pub fn virtual_key_in_login() -> Self {
+        let why =
+            "That is a virtual key. It makes calls and logs nobody in. To try it out, go to the playground.";
+        Self::new(StatusCode::FORBIDDEN, "virtual_key_in_login", why)
     }
 
     /// The provider cannot be connected to; nothing is billed.

@@ -23,6 +23,7 @@ pub mod ledger_status;
 pub mod management;
 pub mod metrics;
 pub mod openapi;
+pub mod people;
 pub mod providers;
 pub mod proxy;
 pub mod read_side;

@@ -16,13 +16,13 @@ use crate::app::{App, Lifecycle};
 use crate::auth::in_force::SecretsInForce;
 use crate::auth::misses::ColdMisses;
 use crate::auth::secrets::{FirstStart, Secrets};
-use crate::auth::sessions::Sessions;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::demo::Demo;
 use crate::ledger::{Ledger, LedgerOptions};
 use crate::metrics::Metrics;
 use crate::metrics::store::StoreMetrics;
+use crate::people::People;
 use crate::proxy::breaker::Breakers;
 use crate::read_side::ReadSide;
 use crate::reload::{LoadConfig, Reloader};
@@ -66,6 +66,7 @@ pub async fn serve(config: Config, load: LoadConfig, demo: Option<Demo>) -> anyh
                     None
                 }
             };
+            welcome::print_first_link(&app, &listening.addresses);
             serve_until_told(&app, &mut told).await?;
             if let Some(traffic) = traffic {
                 traffic.stop().await;
@@ -82,6 +83,7 @@ pub async fn serve(config: Config, load: LoadConfig, demo: Option<Demo>) -> anyh
                 started = start::once_reachable(Arc::clone(&app)) => started,
             };
             if started.is_ok() && app.lifecycle.has_started() {
+                welcome::print_first_link(&app, &listening.addresses);
                 serve_until_told(&app, &mut told).await?;
             }
             supervisor::stopping();
@@ -126,13 +128,14 @@ fn put_together(
         snapshots: Arc::new(Shelf::new(&config.server.data_dir)),
     });
     let terms = Terms::of(&config, None)?;
+    let people = People::new(&config.server);
     Ok(Arc::new(App {
         reloader: Reloader::new(load, config.clone()),
         terms: ArcSwap::from_pointee(terms),
         secrets: SecretsInForce::new(secrets),
-        sessions: Sessions::new(config.server.session_idle(), config.server.session_longest()),
         place: store.place.clone(),
-        metrics: Metrics::new(store_metrics, ledger.metrics()),
+        metrics: Metrics::new(store_metrics, ledger.metrics(), &people.metrics),
+        people,
         ledger,
         read_side: ReadSide::new(&config.server.data_dir),
         misses: ColdMisses::default(),

@@ -4,6 +4,7 @@ use nemo_events::Position;
 
 use crate::app::App;
 use crate::auth::secrets::FirstStart;
+use crate::people;
 use crate::server::Addresses;
 
 /// A line for people. Whoever started the server may have stopped reading: that must not end it.
@@ -53,6 +54,15 @@ pub fn print_waiting(app: &App, addresses: &Addresses) {
     print_providers(app);
     if let Some(file) = app.secrets.now().master_key_file_still_there() {
         say!("The master key is still in {}. Move it to a safe place.", file.display());
+    }
+}
+
+/// The link with which the first person chooses a name and a password, while there is nobody.
+pub fn print_first_link(app: &App, addresses: &Addresses) {
+    if let Some(path) = people::first_link(app) {
+        let Addresses { management, scheme, .. } = addresses;
+        say!("\nNobody can sign in yet. Open this link once, in a browser, to become the first admin:");
+        say!("  {scheme}://{management}{path}");
     }
 }
 

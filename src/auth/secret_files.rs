@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::token::{CannotGenerate, MasterKeyText};
 
 /// No file of secrets is larger.
-const MAX_FILE_BYTES: usize = 16 * 1024;
+const MAX_FILE_BYTES: usize = 256 * 1024;
 
 /// Reads a master key from a file that holds it and nothing else.
 ///

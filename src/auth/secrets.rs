@@ -6,6 +6,7 @@
 
 pub mod change;
 mod files;
+pub mod passwords;
 mod place;
 #[cfg(test)]
 mod tests;

@@ -52,7 +52,7 @@ impl Viewer {
         let cookie = request.cookie(SESSION_COOKIE)?;
         let background = request.headers().contains_key(BACKGROUND_HEADER);
         let activity = if background { Activity::Background } else { Activity::Person };
-        let session = app.sessions.find(cookie.value(), activity, Instant::now())?;
+        let session = app.people.sessions.find(cookie.value(), activity, Instant::now())?;
         app.ledger.operators(|operators| {
             let operator = operators.in_session(session.operator, session.began)?;
             Some(Self {

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod ledger;
 pub mod limits;
 pub mod local;
+pub mod operators;
 pub mod orgs;
 pub mod output;
 pub mod place;
@@ -51,6 +52,7 @@ pub use ledger::{AcceptEndArgs, BackupArgs, RebuildArgs, RestoreArgs, StatusArgs
 pub use local::{
     CopyArgs, DoctorArgs, InitArgs, LedgerArgs, LedgerCommand, ServeArgs, SimulateProviderArgs, VerifyArgs,
 };
+pub use operators::OperatorsArgs;
 pub use orgs::OrgsArgs;
 pub use output::Output;
 pub use prices::PricesArgs;
@@ -97,6 +99,8 @@ pub enum RemoteCommand {
     Keys(KeysArgs),
     /// Orgs: create, list, show, rename, suspend, resume, archive
     Orgs(OrgsArgs),
+    /// People who sign in: list, make links, give roles, sign out, remove
+    Operators(OperatorsArgs),
     /// Master keys and peppers: rotate, retire, look
     Secrets(SecretsArgs),
     /// Calls: show one, correct what it is charged
@@ -139,6 +143,9 @@ async fn result_of(command: RemoteCommand) -> Result<(), CommandError> {
     match command {
         RemoteCommand::Keys(KeysArgs { remote, command }) => keys::run(command, &mut remote.open()?).await,
         RemoteCommand::Orgs(OrgsArgs { remote, command }) => orgs::run(command, &mut remote.open()?).await,
+        RemoteCommand::Operators(OperatorsArgs { remote, command }) => {
+            operators::run(command, &mut remote.open()?).await
+        }
         RemoteCommand::Secrets(args) => secrets::run(args).await,
         RemoteCommand::Calls(CallsArgs { remote, command }) => calls::run(command, &mut remote.open()?).await,
         RemoteCommand::Spend(SpendArgs { remote, question }) => {

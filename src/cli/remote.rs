@@ -101,10 +101,17 @@ pub struct Session {
 #[derive(Deserialize)]
 #[serde(bound = "V: DeserializeOwned")]
 pub(in crate::cli) struct Page<V> {
-    #[serde(alias = "keys", alias = "orgs", alias = "calls", alias = "events", alias = "prices")]
+    #[serde(
+        alias = "keys",
+        alias = "orgs",
+        alias = "calls",
+        alias = "events",
+        alias = "prices",
+        alias = "operators"
+    )]
     pub(in crate::cli) items: Vec<Verbatim<V>>,
     #[serde(default, alias = "next_from")]
-    next_cursor: Option<Place>,
+    pub(in crate::cli) next_cursor: Option<Place>,
 }
 
 /// Where the next page begins.
@@ -137,12 +144,26 @@ impl Session {
         shape: &'static Shape<V>,
         list: List<'_>,
     ) -> Result<(), CommandError> {
+        self.list_told(shape, list, |_| {}).await
+    }
+
+    /// The same where each row is told something first that the list does not say.
+    ///
+    /// # Errors
+    /// As [`Session::list`].
+    pub async fn list_told<V: DeserializeOwned>(
+        &mut self,
+        shape: &'static Shape<V>,
+        list: List<'_>,
+        tell: impl Fn(&mut V),
+    ) -> Result<(), CommandError> {
         let mut rows = Rows::new(shape, self.output, self.screen.look);
         let mut wanted = list.limit.unwrap_or(u64::MAX);
         let mut place = None;
         while wanted > 0 {
             let Page { mut items, next_cursor } = self.page(&list, place.as_ref(), wanted).await?;
             items.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+            items.iter_mut().for_each(|item| tell(&mut item.view));
             wanted = wanted.saturating_sub(u64::try_from(items.len()).unwrap_or(u64::MAX));
             self.screen.data(&rows.page(&items))?;
             let last_page = next_cursor.is_none() || next_cursor == place;

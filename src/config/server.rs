@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use nemo_events::NodeId;
@@ -131,18 +130,6 @@ impl Server {
     #[must_use]
     pub fn secrets_dir(&self) -> PathBuf {
         self.secrets_dir.clone().unwrap_or_else(|| self.data_dir.join("secrets"))
-    }
-
-    /// How long a session lasts without anybody there.
-    #[must_use]
-    pub const fn session_idle(&self) -> Duration {
-        Duration::from_secs(self.session_idle_secs as u64)
-    }
-
-    /// How long a session lasts at most.
-    #[must_use]
-    pub const fn session_longest(&self) -> Duration {
-        Duration::from_secs(self.session_max_secs as u64)
     }
 
     /// How many threads serve HTTP.

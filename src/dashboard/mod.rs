@@ -22,6 +22,7 @@ mod live;
 mod orgs;
 mod overview;
 pub mod page;
+pub mod people;
 pub mod playground;
 mod prices;
 pub mod routes;

@@ -216,7 +216,7 @@ impl<'a> Page<'a> {
     pub fn reply_alone(&self, content: &Markup) -> HttpResponse {
         let body = html! {
             div .alone {
-                (brand())
+                header { (brand()) }
                 main #content tabindex="-1" {
                     div .card { (self.head()) (content) }
                 }

@@ -5,6 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, web};
 use nemo_events::Right;
 
+use super::people::{account, changes, list, login, setup};
 use super::{assets, failed, headers, key, keys, ledger, live, orgs, overview, prices};
 use crate::auth::guard::{self, Needs};
 use crate::openapi::Method;
@@ -14,7 +15,7 @@ use crate::routes::method_not_allowed;
 #[must_use]
 pub fn all() -> Vec<PageRoute> {
     use Right as R;
-    vec![
+    let mut all = vec![
         get("/", overview::show).needs(R::ReadSpend),
         get("/keys", keys::list::show).needs(R::ReadKeys),
         get("/keys/new", keys::create::form).needs(R::ManageKeys),
@@ -54,6 +55,38 @@ pub fn all() -> Vec<PageRoute> {
         get("/prices/history", prices::history).needs(R::ReadPrices),
         get("/ledger", ledger::show).needs(R::ReadLedger),
         get("/live", live::position),
+    ];
+    all.extend(people());
+    all
+}
+
+/// Signing in, choosing passwords, and who may sign in.
+fn people() -> Vec<PageRoute> {
+    let admin = |route: PageRoute| route.needs(Right::ManageOperators);
+    vec![
+        get("/login", login::show).for_anybody(),
+        post("/login", login::submit).for_anybody(),
+        post("/logout", login::leave),
+        get("/setup", setup::show).for_anybody(),
+        post("/setup", setup::submit).for_anybody(),
+        get("/setup/password", setup::show_password).for_anybody(),
+        post("/setup/password", setup::submit_password).for_anybody(),
+        get("/account", account::show),
+        post("/account/password", account::change_password),
+        post("/account/sign-out", account::sign_out),
+        admin(get("/operators", list::show)),
+        admin(get("/operators/invite", changes::show_invite)),
+        admin(post("/operators/invite", changes::invite)),
+        admin(get("/operators/sign-out", changes::show_sign_everybody_out)),
+        admin(post("/operators/sign-out", changes::sign_everybody_out)),
+        admin(get("/operators/{id}/role", changes::show_role)),
+        admin(post("/operators/{id}/role", changes::change_role)),
+        admin(get("/operators/{id}/remove", changes::show_remove)),
+        admin(post("/operators/{id}/remove", changes::remove)),
+        admin(get("/operators/{id}/link", changes::show_link)),
+        admin(post("/operators/{id}/link", changes::link)),
+        admin(get("/operators/{id}/sign-out", changes::show_sign_out)),
+        admin(post("/operators/{id}/sign-out", changes::sign_out)),
     ]
 }
 

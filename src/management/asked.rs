@@ -210,6 +210,13 @@ impl Asked {
         Ok(Done { answer, revision, position })
     }
 
+    /// This gateway as whoever asks has addressed it: where links that are made for them lead to.
+    pub(crate) fn own_address(&self) -> String {
+        let info = self.request.connection_info();
+        let tls = self.app.config.server.tls_cert_file.is_some();
+        format!("{}://{}", if tls { "https" } else { info.scheme() }, info.host())
+    }
+
     /// What stands in the path where an id belongs.
     pub(crate) fn path_id(&self) -> &str {
         self.request.match_info().get("id").unwrap_or_default()

@@ -17,6 +17,7 @@ pub(crate) mod input;
 pub(crate) mod key_secrets;
 pub(crate) mod keys;
 mod master_key_events;
+mod operators;
 pub(crate) mod org_removal;
 pub(crate) mod orgs;
 pub(crate) mod overview;

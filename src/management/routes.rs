@@ -7,6 +7,9 @@ use super::input::{AsOf, Nothing, Why};
 use super::key_secrets::{self, NewKey, Rotation, WithSecret};
 use super::keys::{self, FlaggedModel, KeyAnswer, KeyPage, KeyQuery, Revoked, SecretVersion};
 use super::master_key_events::{self, DeedQuery, Deeds};
+use super::operators::{
+    self, Invitation, NewRole, OperatorAnswer, OperatorLink, OperatorPage, OperatorQuery, SignedOut,
+};
 use super::org_removal::{self, OrgRemoved};
 use super::orgs::{self, NewOrg, OrgAnswer, OrgPage, OrgQuery, Rename};
 use super::overview::{self, Overview, OverviewAsked};
@@ -42,6 +45,12 @@ pub fn routes() -> Vec<Group> {
             name: "Spend and prices",
             about: "What was spent, what one call was charged and why, and what models cost.",
             routes: money(),
+        },
+        Group {
+            name: "Operators",
+            about: "People who sign in to the dashboard. Each chooses a name and a password by a link that works \
+                    once; a role says what they may do.",
+            routes: operators(),
         },
         Group {
             name: "Operations",
@@ -309,6 +318,71 @@ fn money() -> Vec<Route> {
             .needs(Right::ReadPrices)
             .query::<PriceHistoryQuery>("model=$MODEL")
             .refuses(&["model_not_found", "read_model_unavailable"]),
+    ]
+}
+
+fn operators() -> Vec<Route> {
+    let operator = || Reply::ok::<OperatorAnswer>("The person as they are now.");
+    let link = || Reply::json::<OperatorLink>(201, "The link. Its code is shown only now.");
+    vec![
+        get("/api/operators", operators::list)
+            .described(
+                "List operators",
+                "People who may sign in, in the order in which they came, from their own account: never behind.",
+                Reply::ok::<OperatorPage>("A page of people."),
+            )
+            .needs(Right::ManageOperators)
+            .query::<OperatorQuery>("limit=10"),
+        post("/api/operators/links", operators::invite)
+            .described(
+                "Invite operator",
+                "Makes a link with which one person chooses a name and a password. It works once, for an hour, at \
+                 the node that made it.",
+                link(),
+            )
+            .needs(Right::ManageOperators)
+            .body::<Invitation>(r#"{"role": "auditor"}"#),
+        // Before `/api/operators/{id}`, which would take it for somebody's id.
+        post("/api/operators/sign-out", operators::sign_everybody_out)
+            .described(
+                "Sign everybody out",
+                "Ends every session on every node, and every link that waits to be used.",
+                Reply::ok::<SignedOut>("It is done."),
+            )
+            .needs(Right::ManageOperators)
+            .body::<Nothing>("{}"),
+        post("/api/operators/{id}/link", operators::forgotten)
+            .described(
+                "Make password link",
+                "Makes a link with which an operator who forgot their password chooses another one. It works once, \
+                 for an hour, at the node that made it; one that was made before does not any more.",
+                link(),
+            )
+            .needs(Right::ManageOperators)
+            .body::<Nothing>("{}"),
+        put("/api/operators/{id}/role", operators::grant)
+            .described(
+                "Set operator role",
+                "Gives a person another role and ends their sessions. The last admin stays one.",
+                operator(),
+            )
+            .needs(Right::ManageOperators)
+            .body::<NewRole>(r#"{"role": "finance"}"#)
+            .refuses(&["last_admin"]),
+        post("/api/operators/{id}/sign-out", operators::sign_out)
+            .described("Sign operator out", "Ends all sessions of a person, on every node.", operator())
+            .needs(Right::ManageOperators)
+            .body::<Nothing>("{}"),
+        delete("/api/operators/{id}", operators::remove)
+            .described(
+                "Remove operator",
+                "Ends a person's sessions and lets them in no more, for good. What they did stays attributed to them. \
+                 The last admin cannot be removed.",
+                operator(),
+            )
+            .needs(Right::ManageOperators)
+            .body::<Why>(r#"{"reason": "left the company"}"#)
+            .refuses(&["last_admin"]),
     ]
 }
 

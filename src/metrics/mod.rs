@@ -12,6 +12,7 @@ pub mod http;
 pub mod labelled;
 pub mod ledger;
 pub mod node;
+pub mod people;
 pub mod process;
 pub mod provider;
 pub mod store;
@@ -27,6 +28,7 @@ pub use declare::MetricDoc;
 use http::HttpMetrics;
 use ledger::LedgerMetrics;
 use node::NodeMetrics;
+use people::PeopleMetrics;
 use provider::ProviderMetrics;
 use store::StoreMetrics;
 
@@ -47,9 +49,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Shows the metrics of the store, those of the ledger, and all others.
+    /// Shows the metrics of the store, those of the ledger, those of people who log in, and all others.
     #[must_use]
-    pub fn new(store: &StoreMetrics, ledger: &LedgerMetrics) -> Self {
+    pub fn new(store: &StoreMetrics, ledger: &LedgerMetrics, people: &PeopleMetrics) -> Self {
         let (http, provider, node) =
             (HttpMetrics::default(), ProviderMetrics::default(), NodeMetrics::default());
         let mut registry = Registry::default();
@@ -57,6 +59,7 @@ impl Metrics {
         store.register(&mut registry);
         provider.register(&mut registry);
         http.register(&mut registry);
+        people.register(&mut registry);
         node.register(&mut registry);
         Self { http, provider, node, registry }
     }
@@ -68,6 +71,7 @@ impl Metrics {
 /// Where the text cannot be written.
 pub async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse, FailureReply> {
     app.metrics.node.look(&app).await;
+    app.people.metrics.sessions.set(i64::try_from(app.people.sessions()).unwrap_or(i64::MAX));
     let mut text = String::new();
     match encode(&mut text, &app.metrics.registry) {
         Ok(()) => Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, OPEN_METRICS)).body(text)),
@@ -83,6 +87,7 @@ pub fn reference() -> Vec<MetricDoc> {
         StoreMetrics::docs(),
         ProviderMetrics::docs(),
         HttpMetrics::docs(),
+        PeopleMetrics::docs(),
         NodeMetrics::docs(),
     ]
     .concat()

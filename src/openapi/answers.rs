@@ -106,6 +106,9 @@ fn codes(route: &Route) -> Vec<&'static ErrorCode> {
     if route.path.starts_with("/api/orgs/{") {
         names.push("org_not_found");
     }
+    if route.path.starts_with("/api/operators/{") {
+        names.push("operator_not_found");
+    }
     names.extend(&route.codes);
     names.push("internal_error");
     let mut codes: Vec<&ErrorCode> = Vec::new();

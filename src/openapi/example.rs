@@ -9,13 +9,14 @@ use super::route::{Method, Power, Route};
 const STAND_FOR: &[(&str, &str)] = &[
     ("$ORG", "019a8f3e-9d2c-7c31-8d0e-5b1f6a2c4e70"),
     ("$KEY", "key_0123456789A"),
+    ("$OPERATOR", "019a8f3e-9d2c-7c31-8d0e-5b1f6a2c4e71"),
     ("$CALL", "019a8f3f-0c55-7a42-9f3b-2d7c1e8a6b04"),
     ("$MASTER_KEY_ID", "0123456789A"),
     ("$MODEL", "gpt-4o-mini"),
 ];
 
 /// The call. `$NEMO` is the server's address, `manager` a file with the master key's header, `$NEMO_API_KEY` a
-/// virtual key; `$ORG`, `$KEY`, `$CALL`, `$MASTER_KEY_ID` and `$MODEL` name what the call is about. No key stands in it.
+/// virtual key; `$ORG`, `$KEY`, `$OPERATOR`, `$CALL`, `$MASTER_KEY_ID` and `$MODEL` name what the call is about. No key stands in it.
 #[must_use]
 pub fn curl(route: &Route) -> String {
     let mut call = String::from("curl");
@@ -56,6 +57,8 @@ fn filled_path(route: &Route) -> String {
         "$ORG"
     } else if path.starts_with("/api/keys/") {
         "$KEY"
+    } else if path.starts_with("/api/operators/") {
+        "$OPERATOR"
     } else if path.starts_with("/api/calls/") {
         "$CALL"
     } else if path.starts_with("/api/master-keys/") {

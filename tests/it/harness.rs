@@ -17,8 +17,8 @@
 //! Nothing sleeps for a fixed time: what comes true later is waited for with [`until`], the provider's phases
 //! (`until_held`, `hold_at`) or [`Log::until`]. Every answer is held against the OpenAPI document. Map: `setup`
 //! configuration · `store` where ledgers are · `process` the program itself · `nemo` a running gateway · `demo` one
-//! with an invented past · `key` a virtual key and what it may do · `answer` replies, streams, raw sockets ·
-//! `described` the document · `ledger` events and calls as the API tells them.
+//! with an invented past · `person` somebody who signs in · `key` a virtual key and what it may do · `answer`
+//! replies, streams, raw sockets · `described` the document · `ledger` events and calls as the API tells them.
 //!
 //! A test under `#[on_each_store]` is a story that holds wherever the ledger is: it runs twice, with its gateways'
 //! ledgers in their data directories (`…::embedded`) and on a server (`…::eventstoredb`).
@@ -30,6 +30,7 @@ mod described;
 mod key;
 mod ledger;
 mod nemo;
+mod person;
 mod process;
 mod setup;
 mod store;
@@ -45,6 +46,7 @@ pub(crate) use key::{Key, well_formed_key};
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use ledger::{Call, Event, nanos};
 pub(crate) use nemo::{Nemo, new_home};
+pub(crate) use person::{PASSWORD, Person, token_in};
 #[allow(unused_imports, reason = "for tests that name the type")]
 pub(crate) use process::{Exited, Log, nemo as program};
 pub(crate) use setup::Setup;

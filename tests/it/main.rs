@@ -35,6 +35,7 @@ mod made;
 mod metrics;
 mod new_user;
 mod openapi;
+mod operators;
 mod overview;
 mod own_calls;
 mod reference;

@@ -120,7 +120,15 @@ fn every_code_of_a_refusal_is_among_the_answers_of_some_route() {
     // What no route in particular answers, and what a provider chooses.
     let elsewhere = ["not_found", "method_not_allowed", "provider_error"];
     // What only pages answer.
-    let of_pages = ["login_failed", "link_spent", "operator_name_taken"];
+    let of_pages = [
+        "login_failed",
+        "link_spent",
+        "operator_name_taken",
+        "too_many_logins",
+        "master_key_in_browser",
+        "virtual_key_in_login",
+        "passwords_unusable",
+    ];
     let missing: Vec<&str> = nemo::openapi::errors::CODES
         .iter()
         .map(|code| code.code)
@@ -196,13 +204,13 @@ async fn the_document_is_where_managers_are_and_not_where_applications_are() {
 }
 
 /// Runs the example of a route as it stands, in a shell whose variables name these things.
-async fn run(nemo: &Nemo, key: &Key, org: &str, call: &str, route: &Route) -> Output {
+async fn run(nemo: &Nemo, key: &Key, org: &str, call: &str, operator: &str, route: &Route) -> Output {
     let told = "curl() { command curl --silent --show-error --write-out '\\n%{http_code}' \"$@\"; }\n";
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("{told}{}", curl(route))).current_dir(nemo.home());
     shell.env("NEMO", nemo.url("")).env("ORG", org).env("KEY", key.id()).env("NEMO_API_KEY", key.secret());
     shell.env("MASTER_KEY_ID", &nemo.master_key()["mk-nemo-1".len()..][..11]);
-    shell.env("CALL", call);
+    shell.env("CALL", call).env("OPERATOR", operator);
     shell.env("MODEL", "gpt-test").env_remove("http_proxy");
     tokio::task::spawn_blocking(move || shell.output().expect("a shell and curl")).await.unwrap()
 }
@@ -213,22 +221,24 @@ async fn every_example_works_as_it_stands() {
     nemo.provider().script(Behaviour::success(9, 7));
     let header = format!("Authorization: Bearer {}\n", nemo.master_key());
     std::fs::write(nemo.home().join("manager"), header).unwrap();
-    for route in all().iter().flat_map(|group| &group.routes) {
+    let mut operator = String::new();
+    for (n, route) in all().iter().flat_map(|group| &group.routes).enumerate() {
+        if route.path.starts_with("/api/operators/") {
+            nemo.person(&format!("person {n}"), "auditor").await;
+            operator = nemo.operator_id(&format!("person {n}")).await;
+        }
         assert!(!curl(route).contains("k-nemo-"), "{}", curl(route));
         let org = nemo.new_org("example").await;
         let key = nemo.key_in(&org, json!({"budgets": [{"window": "total", "limit": "1"}]})).await;
         key.rotate(json!({"overlap_secs": 60})).await;
         let call = key.chat(json!({})).await.header("x-nemo-call-id").unwrap().to_owned();
         key.ended_calls().await;
-        let output = run(&nemo, &key, &org, &call, route).await;
+        let output = run(&nemo, &key, &org, &call, &operator, route).await;
         let text = String::from_utf8(output.stdout).unwrap();
         let (body, status) = text.rsplit_once('\n').unwrap();
         let said = format!("{}\n{text}\n{}", curl(route), String::from_utf8_lossy(&output.stderr));
-        let expected = if route.method == M::Post && ["/api/orgs", "/api/keys"].contains(&route.path) {
-            201
-        } else {
-            200
-        };
+        let creates = ["/api/orgs", "/api/keys", "/api/operators/links", "/api/operators/{id}/link"];
+        let expected = if route.method == M::Post && creates.contains(&route.path) { 201 } else { 200 };
         assert_eq!(status, expected.to_string(), "{said}");
         assert!(serde_json::from_str::<Value>(body).is_ok() || route.power() == Power::Nobody, "{said}");
     }

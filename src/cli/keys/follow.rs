@@ -11,6 +11,7 @@ use crate::cli::render::Rows;
 use crate::cli::render::events::{EVENTS, Event};
 
 use super::TimelineArgs;
+use super::people::People;
 use super::read::events_of;
 
 /// Between two looks for new events.
@@ -44,12 +45,15 @@ async fn tell(
     let key = args.key.text();
     let path = ["api", "keys", key.as_str(), "events"];
     let (mut next, mut wanted) = (args.from.map_or(0, |from| from.0), args.limit.unwrap_or(u64::MAX));
-    let mut server = Server::Unseen;
+    let (mut server, people) = (Server::Unseen, People::of(session).await);
     while wanted > 0 {
         let place = Place::Revision(next);
         let page = session.page::<Event>(&events_of(&path, args), Some(&place), wanted.min(PAGE)).await;
         let items = match page {
-            Ok(page) => page.items,
+            Ok(mut page) => {
+                page.items.iter_mut().for_each(|event| people.tell(&mut event.view));
+                page.items
+            }
             Err(error) => {
                 let pause = server.lost(error, session)?;
                 tokio::time::sleep(pause).await;

@@ -3,6 +3,7 @@
 mod change;
 mod follow;
 mod issue;
+mod people;
 mod read;
 mod replay;
 

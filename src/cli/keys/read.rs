@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use nemo_events::{PepperId, Revision};
 
+use super::people::People;
 use super::{KeyArg, follow};
 use crate::cli::exit::CommandError;
 use crate::cli::output::Output;
@@ -154,8 +155,9 @@ pub(super) async fn timeline(args: &TimelineArgs, session: &mut Session) -> Resu
     if args.follow {
         return follow::follow(args, session).await;
     }
-    let key = args.key.text();
-    session.list(&EVENTS, events_of(&["api", "keys", &key, "events"], args)).await
+    let (key, people) = (args.key.text(), People::of(session).await);
+    let path = ["api", "keys", key.as_str(), "events"];
+    session.list_told(&EVENTS, events_of(&path, args), |event| people.tell(event)).await
 }
 
 /// The events that are wanted, as a list on the server.

@@ -31,6 +31,9 @@ pub struct Event {
     /// Its hash, which covers all before it.
     #[serde(default)]
     pub hash: String,
+    /// The name of the person who caused it, where somebody looked it up.
+    #[serde(skip)]
+    pub person: Option<String>,
 }
 
 /// What is read of an event's metadata.
@@ -51,7 +54,9 @@ pub static EVENTS: Shape<Event> = Shape {
         Column::new("recorded_at", "Time", |event| Cell::Millisecond(event.recorded_at)),
         Column::new("type", "Event", |event| Cell::Id(event.event_type.clone())),
         Column::in_files("version", |event| Cell::Count(event.version.into())),
-        Column::new("by", "By", |event| Cell::Text(by(&event.metadata.actor))),
+        Column::new("by", "By", |event| {
+            Cell::Text(event.person.clone().unwrap_or_else(|| by(&event.metadata.actor)))
+        }),
         Column::new("summary", "What", |event| Cell::Text(summary(event))),
         Column::in_files("call", |event| Cell::maybe(event.metadata.call, |call| Cell::Id(call.to_string()))),
         Column::in_files("data", |event| Cell::Text(event.data.get().to_owned())),

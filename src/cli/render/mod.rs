@@ -9,6 +9,7 @@ pub mod events;
 pub mod json;
 pub mod key_detail;
 pub mod keys;
+pub mod operators;
 pub mod orgs;
 pub mod prices;
 pub mod replay;

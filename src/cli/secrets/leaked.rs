@@ -1,5 +1,5 @@
-//! `nemo secrets master-key-leaked`: one command for a bad day. It replaces the master key at once, lists what
-//! was done with the one that leaked, and on request blocks or rotates the keys that were made with it.
+//! `nemo secrets master-key-leaked`: one command for a bad day. It replaces the master key at once, signs
+//! everybody out, lists what was done with the one that leaked, and on request blocks or rotates the keys that were made with it.
 //!
 //! Each step is durable before the next. Until the last one is done, `master.toml` says which leak is in hand,
 //! so that the same command, given again, goes on instead of replacing the new master key as well.
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nemo_events::{KeyId, MasterKeyId, OrgId, Timestamp};
+use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -122,6 +123,7 @@ pub(super) async fn leaked(args: LeakedArgs, dir: &Path, remote: RemoteOptions) 
         return Err(CommandError::new(Exit::Unreachable, what).next(next.to_owned()));
     }
     let mut session = remote.open()?;
+    sign_everybody_out(&mut session).await?;
     let mut deeds = Vec::new();
     for id in &leaked {
         deeds.extend(deeds_of(id, since, &mut session).await?);
@@ -138,6 +140,14 @@ pub(super) async fn leaked(args: LeakedArgs, dir: &Path, remote: RemoteOptions) 
         Change::begin(dir).and_then(|mut change| change.leak_is_handled()).map_err(of_disk)?;
     }
     say_what_next(&args, since, &leaked, &deeds, &mut session.screen);
+    Ok(())
+}
+
+/// Whoever had the master key may have made links for himself, or sessions.
+async fn sign_everybody_out(session: &mut Session) -> Result<(), CommandError> {
+    let path = ["api", "operators", "sign-out"];
+    let _: serde_json::Value = session.client.send(Method::POST, &path, &serde_json::json!({})).await?;
+    session.screen.say("Everybody was signed out, and no link that was made before leads anywhere.");
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 mod call;
 mod key;
 mod key_row;
+mod operator;
 mod org;
 mod price;
 mod replay;
@@ -20,6 +21,7 @@ pub use key::{
     WindowUse,
 };
 pub use key_row::{Cap, KeyRow, Labels, Limits};
+pub use operator::{LinkReply, Operator, OperatorLink, OperatorReply, SignedOut};
 pub use org::{Org, OrgReply};
 pub use price::{MainRates, PriceRow, PriceTier};
 pub use replay::KeyThen;

@@ -13,7 +13,7 @@ use super::{FORMATS, Ran, ran, run};
 use crate::harness::{Key, Nemo};
 
 /// A command that speaks to a server: its words, and its arguments. Of these, `KEY` stands for a new key,
-/// `CALL` for one of its calls, `ORG` for an org, `NEW_ORG` for one that is only for this command, `NEW_DIR` for
+/// `CALL` for one of its calls, `PERSON` for somebody who signs in, `ORG` for an org, `NEW_ORG` for one that is only for this command, `NEW_DIR` for
 /// a directory that is not there.
 const REMOTE: &[(&str, &str)] = &[
     ("keys create", "--org ORG --name made --budget day=1"),
@@ -37,6 +37,11 @@ const REMOTE: &[(&str, &str)] = &[
     ("orgs suspend", "NEW_ORG"),
     ("orgs resume", "NEW_ORG"),
     ("orgs archive", "NEW_ORG --yes"),
+    ("operators list", ""),
+    ("operators link", "PERSON"),
+    ("operators role", "PERSON finance"),
+    ("operators sign-out", "PERSON"),
+    ("operators remove", "PERSON --yes"),
     ("calls show", "CALL"),
     ("calls correct", "CALL --charged 0 --reason invoice --yes"),
     ("spend", "--by key"),
@@ -107,15 +112,24 @@ impl World {
         (key, call)
     }
 
+    /// Somebody who can be removed.
+    async fn new_person(&self) -> String {
+        let name = format!("person-{}", self.nemo.rich_key().await.public_id());
+        self.nemo.person(&name, "auditor").await;
+        name
+    }
+
     /// The whole line of an entry.
     async fn line(&self, words: &str, args: &str) -> Vec<String> {
         let (key, call) = self.used_key().await;
         let new_org = if args.contains("NEW_ORG") { self.nemo.new_org("other").await } else { String::new() };
+        let person = if words.starts_with("operators") { self.new_person().await } else { String::new() };
         if args.contains("ROTATED") {
             key.tell("rotate", json!({"overlap_secs": 3600})).await;
         }
         let stands_for = |word: &str| match word {
             "KEY" | "ROTATED" => key.id().to_owned(),
+            "PERSON" => person.clone(),
             "CALL" => call.clone(),
             "NEW_ORG" => new_org.clone(),
             "ORG" => "acme".to_owned(),
@@ -212,7 +226,7 @@ async fn whatever_is_not_there_is_not_found_and_an_unknown_option_is_a_usage_err
         let mut line: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
         let stranger = |word: &str| match word {
             "KEY" | "ROTATED" => "key_0123456789A".to_owned(),
-            "CALL" | "ORG" | "NEW_ORG" => "0197b5a0-0000-7000-8000-000000000009".to_owned(),
+            "CALL" | "ORG" | "NEW_ORG" | "PERSON" => "0197b5a0-0000-7000-8000-000000000009".to_owned(),
             word => word.to_owned(),
         };
         line.extend(args.split_whitespace().map(stranger));
