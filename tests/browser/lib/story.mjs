@@ -39,10 +39,12 @@ export const PATIENCE_MS = 60_000;
 /**
  * Tells a story. Whatever it throws fails the test, with its stack.
  * @param {(told: Told) => Promise<unknown>} tell
+ * @param {string[]} [more] switches of Chromium
  */
-export async function story(tell) {
+export async function story(tell, more = []) {
   await withPlan(async (plan, ask) => {
-    const browser = await chromium.launch(options(plan));
+    const plain = options(plan);
+    const browser = await chromium.launch({ ...plain, args: [...plain.args, ...more] });
     try {
       return await tell({ plan, browser, ask });
     } finally {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::browser::Story;
+use crate::browser::{Story, tell};
 use crate::fake_provider::Behaviour;
 use crate::harness::{Setup, well_formed_key};
 
@@ -48,6 +48,14 @@ async fn the_key_is_in_its_tab_and_in_the_header_of_its_calls_and_nowhere_else()
         let found: Vec<_> = found.iter().filter(|path| !path.ends_with("secrets/master-key")).collect();
         assert!(found.is_empty(), "{found:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_plain_http_the_page_says_so_and_keeps_the_key_in_memory_alone() {
+    let nemo = Setup::default().start().await;
+    let key = nemo.rich_key().await;
+    tell("playground-plain", &nemo, json!({"key": key.secret()})).await;
+    assert_eq!(key.ended_calls().await.len(), 1);
 }
 
 const SLOWLY: std::time::Duration = std::time::Duration::from_millis(20);
