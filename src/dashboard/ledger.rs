@@ -26,7 +26,7 @@ pub(super) async fn show(visit: Visit) -> Shows {
         false => None,
     };
     let lede = html! { "Everything that ever happened, in one order. Nothing is changed or removed." };
-    let page = Page::new(Place::Ledger, "Ledger").lede(lede).modules(&["live.js"]);
+    let page = Page::new(Place::Ledger, "Ledger").lede(lede).sheets(&["overview.css"]).modules(&["live.js"]);
     let content = html! {
         div data-live="ledger" data-position=[found.position] {
             div .stack {
@@ -94,7 +94,7 @@ fn lists(found: &Status<'_>) -> Markup {
             dt { "Behind by" } dd { (grouped(behind)) @if behind == 1 { " event" } @else { " events" } }
             @if let Some(end) = catch_up_to.filter(|_| state == State::CatchingUp) { dt { "Catch up to" } dd { (count(end.0)) } }
         }
-        p .muted.small { (means) " They decide nothing: inference and changes go on without them." }
+        p .muted.small.apart { (means) " They decide nothing: inference and changes go on without them." }
     }
 }
 
@@ -122,7 +122,7 @@ fn nodes_of(found: &Status<'_>, nodes: Result<&[NodeRow], &FailureReply>) -> Mar
                     }
                 }))
             }
-            Err(reply) => { p .padded.muted { (reply.failure().message) } }
+            Err(reply) => { p .nothing-yet.muted { (reply.failure().message) } }
         }
     }
 }
@@ -148,7 +148,7 @@ fn secrets_of(secrets: &SecretList, now: Timestamp) -> Markup {
     html! {
         header { h2 #secrets-heading { "Master keys and peppers" } p .muted.small { "By id. They are changed on disk, with " code { "nemo secrets" } "." } }
         @if let Some(trouble) = &secrets.trouble {
-            div .padded { (notice(Tone::Warning, "The files on disk are not in force as they are", &html! { p { (trouble) } })) }
+            div .nothing-yet { (notice(Tone::Warning, "The files on disk are not in force as they are", &html! { p { (trouble) } })) }
         }
         (table("Master keys and peppers", &columns, &html! {
             @for secret in &secrets.secrets { tr { (secret_row(secret, now)) } }
@@ -181,7 +181,7 @@ fn checks() -> Markup {
     html! {
         header { h2 #checks-heading { "Checks and backups" } }
         p { "Each event is checked against its hash and its predecessor whenever it is read. The rest is done from a terminal, where it can be done without this gateway, which keeps no record of it:" }
-        dl .facts.commands {
+        dl .facts.apart {
             dt { code { "nemo ledger verify --serving" } } dd { "proves every hash and chain while the gateway goes on" }
             dt { code { "nemo ledger backup DIR" } } dd { "copies what was added since the last time, and proves the copy" }
             dt { code { "nemo ledger rebuild" } } dd { "builds lists and reports anew" }

@@ -4,6 +4,7 @@
 //! Screenshots go to `target/browser/<story>/`.
 
 mod harness;
+mod orgs;
 mod people;
 mod playground;
 mod reference;

@@ -1,4 +1,5 @@
 //! The dashboard over HTTP: what a browser is sent, before any script runs.
 
 mod frame;
+mod pages;
 mod playground;

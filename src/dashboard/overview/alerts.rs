@@ -96,7 +96,8 @@ fn used(found: &Overview) -> Markup {
         (0, 0) => return html! {},
         (0, near) => format!("{} close to a cap", come(near)),
         (used_up, 0) => format!("{} used up a cap", have(used_up)),
-        (used_up, near) => format!("{} used up a cap and {near} more come close", have(used_up)),
+        (used_up, 1) => format!("{} used up a cap and 1 more comes close", have(used_up)),
+        (used_up, near) => format!("{} used up a cap and {} more come close", have(used_up), grouped(near)),
     };
     let alerting = found.closest.iter().filter(|cap| cap.level != CapLevel::Free);
     let next = alerting.filter_map(|cap| cap.resets_at).min();
@@ -115,7 +116,7 @@ fn used(found: &Overview) -> Markup {
 }
 
 fn review() -> Markup {
-    html! { a href="/keys?cap=alert" { "Review these keys" } }
+    html! { a href="/keys?status=near" { "Review these keys" } }
 }
 
 fn keys(count: u64) -> String {

@@ -27,7 +27,7 @@ pub(super) fn compared(found: &Overview) -> Markup {
     );
     html! {
         span title=(title) {
-            (change(this, last)) " the same days last month (" (money::total(last)) ")"
+            (change(this, last)) @if last > Nanos::ZERO { " the same days last month (" (money::total(last)) ")" }
         }
     }
 }
@@ -36,7 +36,7 @@ pub(super) fn compared(found: &Overview) -> Markup {
 fn change(this: Nanos, last: Nanos) -> String {
     let (this, last) = (i128::from(this.as_nanos()), i128::from(last.as_nanos()));
     if last <= 0 {
-        return if this <= 0 { "As much as in".to_owned() } else { "More than in".to_owned() };
+        return "Nothing was spent in the same days last month".to_owned();
     }
     let percent = (this.saturating_sub(last).abs().saturating_mul(100).saturating_add(last / 2)) / last;
     match (this.cmp(&last), percent) {
@@ -133,8 +133,8 @@ mod tests {
             (112, 100, "12% more than in"),
             (88, 100, "12% less than in"),
             (1001, 1000, "As much as in"),
-            (0, 0, "As much as in"),
-            (5, 0, "More than in"),
+            (0, 0, "Nothing was spent in the same days last month"),
+            (5, 0, "Nothing was spent in the same days last month"),
             (0, 5, "100% less than in"),
         ] {
             assert_eq!(change(dollars(this), dollars(last)), text);

@@ -90,7 +90,7 @@ fn rows_of(rows: &[(String, Route)], now: Timestamp) -> Markup {
             @let card = &route.card;
             @let (since, until) = prices::holds(route, now);
             tr data-row {
-                td .anywhere { a href=(Fields::default().with("model", Some(name)).to_url("/prices/history")) { (name) } }
+                td .model { a href=(Fields::default().with("model", Some(name)).to_url("/prices/history")) { (name) } }
                 td { (route.provider.name) }
                 td .number { (rate(card.rates.input)) }
                 td .number { (rate(card.rates.output)) @if !card.tiers.is_empty() { " " span .muted title="Long contexts cost more" { "+" } } }

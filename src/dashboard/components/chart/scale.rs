@@ -2,8 +2,8 @@
 
 use nemo_events::Nanos;
 
-/// The first digits that a scale may end with; half of each is round, too.
-const ROUND: [i64; 7] = [1, 2, 3, 4, 5, 6, 8];
+/// What a scale may end with, but for its zeros; half of each is round, too.
+const ROUND: [i64; 11] = [10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 90];
 
 /// From nothing to a round amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,7 @@ impl Scale {
             let fits =
                 ROUND.into_iter().filter_map(|digit| digit.checked_mul(power)).find(|top| *top >= largest);
             match (fits, power.checked_mul(10)) {
-                // A nano-dollar has no half.
-                (Some(top), _) => return Self { top: top.max(2) },
+                (Some(top), _) => return Self { top },
                 (None, Some(next)) => power = next,
                 (None, None) => return Self { top: i64::MAX },
             }
@@ -51,12 +50,13 @@ mod tests {
     #[test]
     fn a_scale_ends_with_a_round_number_above_the_largest_amount() {
         for (largest, top) in [
-            (0, 2),
-            (1, 2),
+            (0, 10),
+            (11, 12),
             (43_000_000_000, 50_000_000_000),
             (50_000_000_000, 50_000_000_000),
             (50_000_000_001, 60_000_000_000),
             (91, 100),
+            (11_200_000_000, 12_000_000_000),
             (i64::MAX, i64::MAX),
         ] {
             assert_eq!(Scale::over(Nanos::from_nanos(largest)).top().as_nanos(), top, "{largest}");
