@@ -3,6 +3,7 @@
 use super::cast::{NIGHTLY, PARTNER, TRAINEE, YOURS};
 use crate::app::App;
 use crate::auth::token::VirtualKeyText;
+use crate::dashboard::playground;
 use crate::server::Addresses;
 use crate::welcome::{self, say};
 
@@ -42,8 +43,9 @@ fn your_words(addresses: &Addresses, your_key: Option<&VirtualKeyText>) {
     );
     say!("    -H 'content-type: application/json' \\");
     say!(
-        "    -d '{{\"model\":\"gpt-4o-mini\",\"messages\":[{{\"role\":\"user\",\"content\":\"Is this real?\"}}]}}'\n"
+        "    -d '{{\"model\":\"gpt-4o-mini\",\"messages\":[{{\"role\":\"user\",\"content\":\"Is this real?\"}}]}}'"
     );
+    say!("Or paste the key into {}://{}{}\n", addresses.scheme, addresses.inference, playground::PATH);
 }
 
 fn what_to_see(addresses: &Addresses, dir: &impl std::fmt::Display) {

@@ -6,6 +6,7 @@
 mod harness;
 mod orgs;
 mod people;
+mod pictures;
 mod playground;
 mod reference;
 mod story;

@@ -58,6 +58,15 @@ pub(crate) async fn tell(name: &str, nemo: &Nemo, more: Value) -> Value {
 impl Story {
     /// Starts `tests/browser/NAME.mjs` and hands it the gateway's addresses, the master key, and this.
     pub(crate) async fn start(name: &str, nemo: &Nemo, more: Value) -> Story {
+        let gateway = json!({
+            "url": nemo.url(""), "inference": nemo.url("/v1").trim_end_matches("/v1"),
+            "master_key": nemo.master_key(),
+        });
+        Story::start_at(name, gateway, more).await
+    }
+
+    /// The same with a gateway that somebody else started: its addresses and master key.
+    pub(crate) async fn start_at(name: &str, gateway: Value, more: Value) -> Story {
         let browser = BROWSERS.acquire().await.unwrap();
         let profile = Setup::home();
         let mut script = Command::new("node");
@@ -75,10 +84,10 @@ impl Story {
         let mut story = Story { name: name.to_owned(), script, to, from, errors, profile, _browser: browser };
         let mut plan = json!({
             "profile": story.profile(), "pictures": target().join("browser").join(name),
-            "url": nemo.url(""), "inference": nemo.url("/v1").trim_end_matches("/v1"),
-            "master_key": nemo.master_key(),
         });
-        plan.as_object_mut().unwrap().extend(more.as_object().expect("members of an object").clone());
+        for members in [gateway, more] {
+            plan.as_object_mut().unwrap().extend(members.as_object().expect("members of an object").clone());
+        }
         story.answer(plan).await;
         story
     }

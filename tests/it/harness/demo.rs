@@ -84,11 +84,16 @@ impl Demo {
         format!("http://{}", self.process.address)
     }
 
+    /// Its master key.
+    pub(crate) fn master_key(&self) -> String {
+        let text = std::fs::read_to_string(self.data().join("secrets/master-key")).unwrap();
+        text.trim().to_owned()
+    }
+
     /// How many events its ledger has.
     pub(crate) async fn events(&self) -> u64 {
-        let master_key = std::fs::read_to_string(self.data().join("secrets/master-key")).unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = http.get(format!("{}/api/ledger", self.url())).bearer_auth(master_key.trim());
+        let request = http.get(format!("{}/api/ledger", self.url())).bearer_auth(self.master_key());
         Answer::of(request).await.ok()["position"].as_u64().unwrap()
     }
 
