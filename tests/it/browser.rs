@@ -3,6 +3,7 @@
 //! The scripts are in `tests/browser/`, one for each story, driven by playwright-core; `story.rs` starts them.
 //! Screenshots go to `target/browser/<story>/`.
 
+mod dashboard;
 mod harness;
 mod orgs;
 mod people;

@@ -37,7 +37,7 @@ impl Column {
 #[must_use]
 pub fn table(name: &str, columns: &[Column], rows: &Markup) -> Markup {
     html! {
-        div .table role="region" aria-label=(name) tabindex="0" {
+        div .table role="group" aria-label=(name) tabindex="0" {
             table {
                 thead {
                     tr {
