@@ -311,7 +311,7 @@ impl<'a> Page<'a> {
                     }
                 }
                 div .who {
-                    span .name { (shown.name) ", " (shown.role) }
+                    a .name href="/account" { (shown.name) ", " (shown.role) }
                     div .row {
                         (theme_choice())
                         button .quiet type="button" data-help aria-label="Keyboard shortcuts" hidden { "?" }

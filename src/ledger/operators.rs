@@ -32,10 +32,14 @@ pub enum Taking {
 #[derive(Debug, Default)]
 pub(super) struct OfOperators {
     failures: Mutex<Option<Counts<Failure>>>,
-    reads: Mutex<BTreeMap<(OperatorId, Taking), Counts<Option<KeyId>>>>,
+    reads: Mutex<BTreeMap<Reader, Reads>>,
 }
 
 type Failure = (Option<OperatorId>, &'static str, Option<String>);
+/// Who looked, and how.
+type Reader = (OperatorId, Taking);
+/// At which keys' histories; `None` for the ledger as a whole.
+type Reads = Counts<Option<KeyId>>;
 
 /// How often each thing happened since the first did.
 #[derive(Debug, Clone)]
@@ -66,7 +70,7 @@ impl OfOperators {
         counts.add((operator, code, address), rest, FAILURES_NAMED, more);
     }
 
-    fn read(&self, by: (OperatorId, Taking), key: Option<KeyId>, more: u64, now: Timestamp) {
+    fn read(&self, by: Reader, key: Option<KeyId>, more: u64, now: Timestamp) {
         let mut reads = lock(&self.reads);
         let counts = reads.entry(by).or_insert_with(|| Counts::new(now));
         counts.since = counts.since.min(now);
@@ -168,7 +172,7 @@ impl Command<OperatorFold> for Look {
 /// What was counted.
 enum Counted {
     Failures(Counts<Failure>),
-    Reads((OperatorId, Taking), Counts<Option<KeyId>>),
+    Reads(Reader, Reads),
 }
 
 impl Counted {

@@ -53,7 +53,7 @@ fn page(visit: &Visit, wrong: &Wrong) -> HttpResponse {
                     (Field {
                         autocomplete: "current-password", ..password_field("before", "Password until now", wrong)
                     }.show())
-                    (passwords(wrong))
+                    (passwords("New password", wrong))
                     div .buttons {
                         span .hint { "Ends all your other sessions." }
                         button .main { "Change password" }

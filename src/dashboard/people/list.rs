@@ -54,7 +54,7 @@ fn row(person: &Person, is_me: bool, now: Timestamp) -> Markup {
     let of = |what: &str| format!("/operators/{}/{what}", person.id);
     html! {
         tr {
-            td .anywhere { strong { (person.name) } @if is_me { " " span .muted { "(you)" } } }
+            td { strong { (person.name) } @if is_me { " " span .muted { "(you)" } } }
             td { (role(person.role)) }
             td { (maybe(person.last_login_at, now)) }
             td { (maybe(person.password_set_at, now)) }

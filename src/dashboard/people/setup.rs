@@ -78,7 +78,7 @@ fn joining(app: &App, request: &HttpRequest, name: &str, wrong: &Wrong) -> HttpR
                 hint: "You sign in with it, and the ledger shows it beside what you do.", required: true,
                 maxlength: Some(64), ..Field::default()
             }.show())
-            (passwords(wrong))
+            (passwords("Password", wrong))
             button .main { "Create my account" }
         }
     };
@@ -91,7 +91,7 @@ fn another(app: &App, request: &HttpRequest, wrong: &Wrong) -> HttpResponse {
         form .fields method="post" action="/setup/password" data-no-keys data-code {
             (wrong.above(&["code", "password", "again"]))
             (code_field(wrong))
-            (passwords(wrong))
+            (passwords("New password", wrong))
             button .main { "Set my password" }
         }
         p .hint { "You are signed out everywhere else." }
@@ -115,12 +115,12 @@ fn code_field(wrong: &Wrong) -> Markup {
 }
 
 /// Chosen by whoever will use it, and typed twice.
-pub(super) fn passwords(wrong: &Wrong) -> Markup {
+pub(super) fn passwords(label: &str, wrong: &Wrong) -> Markup {
     html! {
         (Field {
-            hint: PASSWORD_HINT, autocomplete: "new-password", ..password_field("password", "Password", wrong)
+            hint: PASSWORD_HINT, autocomplete: "new-password", ..password_field("password", label, wrong)
         }.show())
-        (Field { autocomplete: "new-password", ..password_field("again", "Password, again", wrong) }.show())
+        (Field { autocomplete: "new-password", ..password_field("again", "The same again", wrong) }.show())
     }
 }
 
