@@ -14,7 +14,7 @@ story(async ({ plan, browser }) => {
     const context = await windowOf(browser, { colorScheme, viewport: VIEWPORT, storageState: signedIn });
     const picture = (/** @type {import("playwright-core").Page} */ page, /** @type {string} */ name) =>
       page.screenshot({ path: `${plan.pictures}/${name}-${colorScheme}.png` });
-    for (const [name, path] of [["overview", "/"], ["replay", `/keys/${LEAKED}?at=@${plan.revision}`]]) {
+    for (const [name, path] of [["overview", "/"], ["keys", "/keys"], ["replay", `/keys/${LEAKED}?at=@${plan.revision}`]]) {
       await picture(await open(context, plan.url + path), name);
     }
     const playground = await open(context, `${plan.inference}/playground`);

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Story;
 use crate::harness::Demo;
 
-const PICTURES: [&str; 3] = ["overview", "replay", "playground"];
+const PICTURES: [&str; 4] = ["overview", "keys", "replay", "playground"];
 const THEMES: [&str; 2] = ["light", "dark"];
 /// Whoever reads the README loads them, in one theme.
 const LARGEST_BYTES: u64 = 150 * 1024;
