@@ -189,7 +189,7 @@ fn browser_not_allowed() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
     use actix_web::http::header::HeaderValue;
 
     use super::super::master_keys::{MasterKeyVerifier, Retired};

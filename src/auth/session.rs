@@ -246,6 +246,7 @@ impl FromRequest for Viewer {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::panic, reason = "a test fails loudly")]
     use actix_web::test::TestRequest;
 
     use super::*;
