@@ -12,7 +12,7 @@ use crate::harness::Demo;
 const PICTURES: [&str; 4] = ["overview", "keys", "replay", "playground"];
 const THEMES: [&str; 2] = ["light", "dark"];
 /// Whoever reads the README loads them, in one theme.
-const LARGEST_BYTES: u64 = 150 * 1024;
+const LARGEST_BYTES: usize = 150 * 1024;
 /// So many strange calls into the leak the replay stands.
 const STRANGE_CALLS: usize = 40;
 
@@ -20,14 +20,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every picture of a folder, if it is one.
-fn all_are_there(folder: &Path) {
+/// A folder has every picture, each one of them no larger than this.
+fn all_are_there(folder: &Path, largest_bytes: usize) {
     for path in
         PICTURES.iter().flat_map(|name| THEMES.map(|theme| folder.join(format!("{name}-{theme}.png"))))
     {
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(bytes.starts_with(b"\x89PNG"), "{}", path.display());
-        assert!(bytes.len() as u64 <= LARGEST_BYTES, "{} has {} bytes", path.display(), bytes.len());
+        assert!(bytes.len() <= largest_bytes, "{} has {} bytes", path.display(), bytes.len());
     }
 }
 
@@ -58,12 +58,13 @@ async fn pictures_of_a_demo_can_be_taken() {
         "revision": in_the_leak(&demo),
     });
     Story::start_at("pictures", gateway, more).await.end().await;
-    all_are_there(&folder);
+    // What is taken here depends on the day; what is committed is measured below.
+    all_are_there(&folder, usize::MAX);
 }
 
 #[test]
 fn the_readme_shows_every_picture_in_both_themes() {
-    all_are_there(&root().join("src/docs/pictures"));
+    all_are_there(&root().join("src/docs/pictures"), LARGEST_BYTES);
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     for name in PICTURES {
         for theme in THEMES {
