@@ -5,6 +5,7 @@
 
 mod dashboard;
 mod harness;
+mod key;
 mod orgs;
 mod people;
 mod pictures;

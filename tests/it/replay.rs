@@ -3,6 +3,7 @@
 mod activity;
 mod long_streams;
 mod naive;
+pub(crate) mod page;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::harness::{Key, Nemo};
 use naive::Naive;
 
 /// A key with a life: calls that are billed, refused, left without usage, changes of all kinds, and its end.
-async fn story() -> (Nemo, Key) {
+pub(crate) async fn story() -> (Nemo, Key) {
     let nemo = Nemo::start().await;
     let key = nemo
         .key(json!({"budgets": [{"window": "total", "limit": "1"}, {"window": "day", "limit": "0.9"}]}))

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use nemo_events::Timestamp;
 use nemo_store::{EmbeddedStore, EventStore as _, embedded};
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::harness::{Nemo, until};
@@ -43,6 +44,9 @@ async fn with_a_long_stream() -> (Nemo, String) {
 
 /// What is told of the key: now, and at some moments of its life.
 async fn told(nemo: &Nemo, path: &str) -> Vec<Value> {
+    // A long stream is read in the end, however impatient whoever asks first is.
+    let read = || async { (nemo.manage(Method::GET, path, Value::Null).await.status == 200).then_some(()) };
+    until("the key is read", read).await;
     let mut told = vec![nemo.ask(path).await["key"].take()];
     for revision in [0, 1, 9_998, 9_999, 10_000, 19_999, 25_000, 29_999, 34_567] {
         told.push(nemo.ask(&format!("{path}/state?revision={revision}")).await);
