@@ -9,7 +9,7 @@ use super::people::{account, changes, list, login, setup};
 use super::{assets, failed, headers, key, keys, ledger, live, orgs, overview, prices};
 use crate::auth::guard::{self, Needs};
 use crate::openapi::Method;
-use crate::routes::method_not_allowed;
+use crate::routes::{Allowed, method_not_allowed};
 
 /// All pages.
 #[must_use]
@@ -23,8 +23,8 @@ pub fn all() -> Vec<PageRoute> {
         get("/keys/bulk", keys::bulk::form).needs(R::ManageKeys),
         post("/keys/bulk", keys::bulk::submit).needs(R::ManageKeys),
         get("/keys/{id}", key::show).needs(R::ReadKeys),
-        get("/keys/{id}/replay", key::fragment).needs(R::Replay),
-        get("/keys/{id}/activity.csv", key::download).needs(R::Replay).exports(),
+        get("/keys/{id}/replay", key::fragment).needs(R::Replay).beside_pages(),
+        get("/keys/{id}/activity.csv", key::download).needs(R::Replay).exports().beside_pages(),
         get("/keys/{id}/labels", keys::labels::form).needs(R::ManageKeys),
         post("/keys/{id}/labels", keys::labels::submit).needs(R::ManageKeys),
         get("/keys/{id}/limits", keys::limits::form).needs(R::ManageKeys),
@@ -54,7 +54,7 @@ pub fn all() -> Vec<PageRoute> {
         get("/prices", prices::list).needs(R::ReadPrices),
         get("/prices/history", prices::history).needs(R::ReadPrices),
         get("/ledger", ledger::show).needs(R::ReadLedger),
-        get("/live", live::position),
+        get("/live", live::position).beside_pages(),
     ];
     all.extend(people());
     all
@@ -107,6 +107,8 @@ pub struct PageRoute {
     pub path: &'static str,
     /// Who may see it.
     pub who: Who,
+    /// Whether people look at it by itself: not where a module or a download asks.
+    pub is_page: bool,
     /// Whether what it shows is taken away with it, which is written down.
     exports: bool,
     serve: Box<dyn Fn() -> actix_web::Route>,
@@ -124,6 +126,13 @@ impl PageRoute {
     #[must_use]
     pub const fn for_anybody(mut self) -> Self {
         self.who = Who::Anybody;
+        self
+    }
+
+    /// A module asks for it, or it is downloaded.
+    #[must_use]
+    pub const fn beside_pages(mut self) -> Self {
+        self.is_page = false;
         self
     }
 
@@ -151,7 +160,7 @@ where
     F::Output: Responder + 'static,
 {
     let serve = Box::new(move || web::get().to(handler.clone()));
-    PageRoute { method: Method::Get, path, who: Who::Person(None), exports: false, serve }
+    PageRoute { method: Method::Get, path, who: Who::Person(None), is_page: true, exports: false, serve }
 }
 
 /// What a form is sent to.
@@ -162,7 +171,7 @@ where
     F::Output: Responder + 'static,
 {
     let serve = Box::new(move || web::post().to(handler.clone()));
-    PageRoute { method: Method::Post, path, who: Who::Person(None), exports: false, serve }
+    PageRoute { method: Method::Post, path, who: Who::Person(None), is_page: true, exports: false, serve }
 }
 
 /// Serves pages, to people alone: where managers are.
@@ -181,7 +190,9 @@ pub fn mount(routes: Vec<PageRoute>, config: &mut web::ServiceConfig) {
         }
     }
     for (path, routes) in paths {
-        let resource = web::resource(path).default_service(web::to(method_not_allowed));
+        let methods: Vec<Method> = routes.iter().map(|route| route.method).collect();
+        let resource = web::resource(path).app_data(Allowed::these(&methods));
+        let resource = resource.default_service(web::to(method_not_allowed));
         let resource = routes.iter().fold(resource, |resource, route| resource.route(route.served()));
         config.service(resource.wrap(from_fn(headers::protect)));
     }
@@ -189,6 +200,7 @@ pub fn mount(routes: Vec<PageRoute>, config: &mut web::ServiceConfig) {
 
 /// What pages load: for everybody, on every listener that has a page.
 pub fn assets(config: &mut web::ServiceConfig) {
-    let resource = web::resource(assets::PATH).default_service(web::to(method_not_allowed));
+    let resource = web::resource(assets::PATH).app_data(Allowed::these(&[Method::Get]));
+    let resource = resource.default_service(web::to(method_not_allowed));
     config.service(resource.route(web::get().to(assets::serve)));
 }

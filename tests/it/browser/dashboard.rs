@@ -8,9 +8,9 @@ use super::Story;
 use crate::fake_provider::Behaviour;
 use crate::harness::{Answer, Nemo};
 
-/// Pages to look at: all that are read, but for what modules ask.
+/// Pages to look at.
 fn pages() -> Vec<Value> {
-    let shown = all().into_iter().filter(|route| route.method == Method::Get && route.path != "/live");
+    let shown = all().into_iter().filter(|route| route.method == Method::Get && route.is_page);
     shown.map(|route| json!({"path": route.path, "anybody": route.who == Who::Anybody})).collect()
 }
 

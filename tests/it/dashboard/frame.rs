@@ -53,6 +53,18 @@ async fn a_browser_is_shown_a_page_where_a_program_is_told_a_problem() {
 }
 
 #[tokio::test]
+async fn a_page_that_does_not_take_a_method_names_those_that_it_takes() {
+    let nemo = Nemo::start().await;
+    for path in all().into_iter().map(|route| route.path) {
+        let asked = nemo.http().delete(nemo.url(&path.replace("{id}", "key_0123456789A")));
+        let answer = Answer::browsed(asked).await;
+        let taken = all().into_iter().filter(|route| route.path == path).map(|route| route.method.as_str());
+        let taken = taken.collect::<Vec<_>>().join(", ");
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(taken.as_str())), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_sees_a_page_without_signing_in_but_those_that_are_for_everybody() {
     let nemo = Nemo::start().await;
     for route in all() {
