@@ -44,6 +44,7 @@ async fn a_conversation_costs_what_the_page_says_and_is_in_the_ledger() {
     shows(&shown, &calls[0], "9 in, 7 out");
     assert_eq!(calls[0].charged(), 9 * INPUT + 7 * OUTPUT);
     assert_eq!(shown["event"], format!("@{}", key.events().await.len() - 1));
+    assert_eq!(calls[0].authorized["tags"], json!(["playground"]));
     assert_eq!(shown["left"], "$9.99", "never more than there is: {shown}");
     let sent = nemo.provider().requests()[0].json();
     assert_eq!((&sent["temperature"], &sent["max_completion_tokens"]), (&json!(0.5), &json!(300)));

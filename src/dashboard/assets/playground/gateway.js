@@ -80,7 +80,8 @@ export async function room(key, call = null) {
  * @throws {Refused}
  */
 export async function chat(key, body, signal, hear) {
-  const headers = { "content-type": "application/json" };
+  // A claim, recorded with the call: whoever reads the ledger sees where it was made.
+  const headers = { "content-type": "application/json", "x-nemo-tags": "playground" };
   const reply = await ask("/v1/chat/completions", key, { method: "POST", headers, body: JSON.stringify(body), signal });
   const callId = reply.headers.get("x-nemo-call-id");
   hear.began(callId);
