@@ -1,9 +1,10 @@
-// The dashboard as people use it: from the first start to a key and its first call by keyboard alone. A secret is on
+// The dashboard as people use it: from the first start to a key and its first billed call by keyboard alone. A secret is on
 // the screen once and then nowhere.
 
 import { strict as assert } from "node:assert";
 import { picture, unreachable } from "./lib/inspect.mjs";
 import { open, windowOf } from "./lib/page.mjs";
+import { ended } from "./lib/playground.mjs";
 import { story } from "./lib/story.mjs";
 
 const PASSWORD = "Seven-Quiet-Herons";
@@ -49,10 +50,30 @@ story(async ({ plan, browser, ask }) => {
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await page.waitForURL("**/keys/key_*");
+  const keyPage = new URL(page.url()).pathname;
+
+  // To the first billed call, by keyboard still: what was saved is pasted into the playground.
+  await page.keyboard.press("g");
+  await page.keyboard.press("y");
+  await page.waitForURL("**/playground");
+  await page.locator("#use:enabled").waitFor();
+  await tabTo(page, "Virtual key");
+  await page.keyboard.insertText(secret);
+  await page.keyboard.press("Enter");
+  await page.locator("#model:enabled").waitFor();
+  await tabTo(page, "Model");
+  await page.keyboard.type(plan.model);
+  await tabTo(page, "Message");
+  await page.keyboard.type("Say hello.");
+  await page.keyboard.press("Control+Enter");
+  assert.match(await ended(page), /^Answered for \$/);
   await ask("first call", { secret });
+  await tabTo(page, "Forget key now");
+  await page.keyboard.press("Enter");
+  await page.locator("#use:enabled").waitFor();
 
   // The secret is nowhere any more: not in pages, not in what they keep, not behind the way back.
-  for (const path of ["/", "/keys", new URL(page.url()).pathname]) {
+  for (const path of ["/", "/keys", keyPage]) {
     await page.goto(plan.url + path);
     await isNowhere(page, secret, path);
   }
@@ -90,6 +111,24 @@ story(async ({ plan, browser, ask }) => {
   await page.getByRole("link", { name: "made elsewhere" }).waitFor();
   assert.deepEqual(page.faults, []);
 });
+
+/**
+ * Presses Tab until what has this name is in focus.
+ * @param {import("playwright-core").Page} page
+ * @param {string} name
+ */
+async function tabTo(page, name) {
+  const named = () => page.evaluate(() => {
+    const at = document.activeElement;
+    const labels = at instanceof HTMLInputElement || at instanceof HTMLTextAreaElement || at instanceof HTMLSelectElement ? at.labels : null;
+    return (at?.getAttribute("aria-label") ?? labels?.[0]?.textContent ?? at?.textContent ?? "").trim();
+  });
+  for (let presses = 0; presses < 60; presses += 1) {
+    if ((await named()) === name) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`no press of Tab leads to ${name}`);
+}
 
 /** @param {import("playwright-core").Page} page */
 async function save(page) {

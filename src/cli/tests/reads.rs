@@ -229,12 +229,17 @@ async fn a_timeline_goes_on_from_revision_to_revision() {
                 .to_owned(),
         ),
     ] {
-        let server = FakeServer::answering(vec![Canned::json(&first), Canned::json(&second)]).await;
+        // Who people are is asked first; that nobody may tell is no reason to stop.
+        let script = vec![Canned::new(403, "{}"), Canned::json(&first), Canned::json(&second)];
+        let server = FakeServer::answering(script).await;
         let ran = run(&server, &["keys", "timeline", KEY, "--from", "@3", "--output", output]).await;
         ran.result.unwrap();
         assert_eq!(ran.data, data);
+        let lines = server.lines();
+        let [people, events @ ..] = lines.as_slice() else { panic!("nothing was asked") };
+        assert!(people.starts_with("GET /api/operators?"), "{people}");
         let path = "GET /api/keys/key_0123456789A/events";
-        assert_eq!(server.lines(), [format!("{path}?from=3&limit=200"), format!("{path}?from=4&limit=200")]);
+        assert_eq!(events, [format!("{path}?from=3&limit=200"), format!("{path}?from=4&limit=200")]);
     }
 }
 

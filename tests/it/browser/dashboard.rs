@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Story;
 use crate::fake_provider::Behaviour;
-use crate::harness::{Answer, Nemo};
+use crate::harness::Nemo;
 
 /// Pages to look at.
 fn pages() -> Vec<Value> {
@@ -15,17 +15,17 @@ fn pages() -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_key_is_made_by_keyboard_alone_and_its_secret_is_seen_once() {
+async fn the_first_call_is_billed_by_keyboard_alone_and_the_secret_is_seen_once() {
     let nemo = Nemo::start().await;
-    nemo.provider().script(Behaviour::success(9, 7));
+    nemo.provider().script(Behaviour::success(9, 7).chunks(7));
     let link = nemo.first_link().await;
-    let mut story = Story::start("dashboard", &nemo, json!({"link": link})).await;
+    let mut story = Story::start("dashboard", &nemo, json!({"link": link, "model": "gpt-test"})).await;
 
     let secret = story.until("first call").await["secret"].as_str().unwrap().to_owned();
-    let call = nemo.http().post(nemo.url("/v1/chat/completions")).bearer_auth(&secret);
-    let call = call.json(&json!({"model": "gpt-test", "messages": [{"role": "user", "content": "hello"}]}));
-    let answer = Answer::of(call).await;
-    answer.ok();
+    let key = nemo.ask("/api/keys").await["keys"][0]["id"].as_str().unwrap().to_owned();
+    let events = nemo.ask(&format!("/api/keys/{key}/events")).await;
+    let kinds = events["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["KeyCreated", "CallAuthorized", "CallSettled"]);
     story.answer(json!({})).await;
 
     story.until("another key").await;
