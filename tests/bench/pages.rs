@@ -186,11 +186,11 @@ impl Server {
     /// A session's cookie, its name left out.
     async fn session(&self) -> String {
         // Nothing here needs to be encoded.
-        let (code, password) = (self.code(), "a-password-for-a-benchmark");
+        let (code, password) = (self.code(), "Seven-Quiet-Herons");
         let form = format!("code={code}&name=bench&password={password}&again={password}");
         let request = self.http.post(format!("{}/setup", self.url)).header("origin", &self.url).body(form);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        let reply = request.send().await.unwrap();
+        let reply = request.send().await.unwrap().error_for_status().expect("the first person is let in");
         let cookie = reply.headers()["set-cookie"].to_str().unwrap().to_owned();
         cookie.split_once('=').unwrap().1.split(';').next().unwrap().to_owned()
     }
