@@ -104,8 +104,9 @@ mod tests {
     #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly and panic on purpose")]
     use std::io;
     use std::panic::catch_unwind;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, LazyLock, Mutex};
 
+    use tracing::Dispatch;
     use tracing::subscriber::with_default;
     use tracing_subscriber::registry;
 
@@ -125,7 +126,14 @@ mod tests {
         }
     }
 
+    /// While only one subscriber is alive, `tracing` asks the thread that first reaches a line whether that line is
+    /// wanted, and keeps the answer for all: another test's panic would silence `report` for this one's.
+    /// With two that live for ever, all are asked.
+    static LISTENERS: LazyLock<[Dispatch; 2]> =
+        LazyLock::new(|| [Dispatch::new(registry()), Dispatch::new(registry())]);
+
     fn logged(directives: &str, speak: impl FnOnce()) -> String {
+        LazyLock::force(&LISTENERS);
         let lines = Lines::default();
         let writer = lines.clone();
         let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
