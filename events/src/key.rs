@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::event_stream;
 use crate::digest::Digest;
 use crate::ids::{CallId, OrgId, PepperId, PriceCardId, RequestId, Revision};
-use crate::limits::{Endpoint, KeyLimits};
+use crate::limits::{Endpoint, KeyLimits, WindowKind};
 use crate::money::Nanos;
 use crate::time::Timestamp;
 use crate::usage::Usage;
@@ -29,6 +29,7 @@ event_stream! {
         CallForfeited = 1,
         CallCorrected = 1,
         CallsRefused = 1,
+        BudgetAlertRaised = 1,
     }
 }
 
@@ -420,4 +421,23 @@ pub struct CallsRefused {
     pub since: Timestamp,
     /// The counts.
     pub refusals: Vec<RefusalCount>,
+    /// Codes among them that are news: met for the first time, after a quiet hour, or on a new UTC day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<String>,
+}
+
+/// What was charged in a window of a budget reached the share at which its owner wants to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetAlertRaised {
+    /// The budget's kind of window.
+    pub window: WindowKind,
+    /// The window's first moment; 1970 for the total.
+    pub window_start: Timestamp,
+    /// The budget's limit.
+    pub limit: Nanos,
+    /// The share of the limit, in percent.
+    pub percent: u8,
+    /// What was charged in the window, with what reached the share.
+    pub settled: Nanos,
 }

@@ -54,7 +54,7 @@ pub struct Budget {
     pub window: WindowKind,
     /// The most that settled and held calls of one window may come to.
     pub limit: Nanos,
-    /// Share of the limit, in percent, beyond which an alert is raised.
+    /// Share of the limit, in percent, at which an alert is raised: once what is charged in a window reaches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert_at_percent: Option<u8>,
 }

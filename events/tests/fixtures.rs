@@ -42,14 +42,19 @@ fn streams() -> Vec<(&'static [(&'static str, u16)], Recode)> {
 struct Name {
     event_type: String,
     version: u16,
-    minimal: bool,
+    /// What tells further fixtures of the version apart, such as `minimal`; empty for the first.
+    variant: String,
 }
 
 fn name(file: &str) -> Option<Name> {
     let stem = file.strip_suffix(".json")?;
-    let (stem, minimal) = stem.strip_suffix(".minimal").map_or((stem, false), |stem| (stem, true));
     let (event_type, version) = stem.split_once(".v")?;
-    Some(Name { event_type: event_type.to_owned(), version: version.parse().ok()?, minimal })
+    let (version, variant) = version.split_once('.').unwrap_or((version, ""));
+    Some(Name {
+        event_type: event_type.to_owned(),
+        version: version.parse().ok()?,
+        variant: variant.to_owned(),
+    })
 }
 
 fn fixtures() -> BTreeMap<Name, String> {
@@ -85,7 +90,7 @@ fn every_version_that_can_be_written_has_a_fixture_with_every_field() {
     let fixtures = fixtures();
     for (event_type, version) in streams().into_iter().flat_map(|(types, _)| types) {
         for version in 1..=*version {
-            let name = Name { event_type: (*event_type).to_owned(), version, minimal: false };
+            let name = Name { event_type: (*event_type).to_owned(), version, variant: String::new() };
             assert!(fixtures.contains_key(&name), "no fixture for {name:?}");
         }
     }

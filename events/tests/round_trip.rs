@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test should fail loudly")]
 
 use nemo_events::key::{
-    BoundBasis, CallAuthorized, CallCorrected, CallSettled, CallsRefused, Client, Ending, Evidence, Hold,
-    KeyCreated, KeyLimitsSet, KeySecret, KeySecretRotated, Labels, RefusalCount,
+    BoundBasis, BudgetAlertRaised, CallAuthorized, CallCorrected, CallSettled, CallsRefused, Client, Ending,
+    Evidence, Hold, KeyCreated, KeyLimitsSet, KeySecret, KeySecretRotated, Labels, RefusalCount,
 };
 use nemo_events::limits::{Budget, Endpoint, KeyLimits, WhenShort, WindowKind};
 use nemo_events::price::{PriceCard, PriceCardPublished, Rates, Tier, Tokenizer};
@@ -176,10 +176,19 @@ prop_compose! {
 
 prop_compose! {
     fn refused()(since in time(), counts in prop::collection::vec(
-        (text(), some_text(), any::<Option<u64>>(), any::<u64>()), 0..5)) -> CallsRefused
+        (text(), some_text(), any::<Option<u64>>(), any::<u64>()), 0..5),
+        alerts in prop::collection::vec(text(), 0..3)) -> CallsRefused
     {
         let count = |(code, address, other_addresses, count)| RefusalCount { code, address, other_addresses, count };
-        CallsRefused { since, refusals: counts.into_iter().map(count).collect() }
+        CallsRefused { since, refusals: counts.into_iter().map(count).collect(), alerts }
+    }
+}
+
+prop_compose! {
+    fn alerted()(window in prop::sample::select(WindowKind::ALL.to_vec()), window_start in time(), limit in money(),
+        percent: u8, settled in money()) -> BudgetAlertRaised
+    {
+        BudgetAlertRaised { window, window_start, limit, percent, settled }
     }
 }
 
@@ -198,6 +207,7 @@ fn key_event() -> impl Strategy<Value = KeyEvent> {
         settled().prop_map(KeyEvent::from),
         corrected().prop_map(KeyEvent::from),
         refused().prop_map(KeyEvent::from),
+        alerted().prop_map(KeyEvent::from),
     ]
 }
 

@@ -185,7 +185,8 @@ impl Attribution {
             | KeyEvent::KeySecretRetired(_)
             | KeyEvent::KeyDigestRenewed(_)
             | KeyEvent::KeyModelCleared(_)
-            | KeyEvent::KeyRevoked(_) => Ok(()),
+            | KeyEvent::KeyRevoked(_)
+            | KeyEvent::BudgetAlertRaised(_) => Ok(()),
         }
     }
 

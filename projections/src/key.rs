@@ -10,6 +10,7 @@ use nemo_events::limits::KeyLimits;
 use nemo_events::{CallId, Digest, KeyEvent, Nanos, OrgId, PepperId, PriceCardId, Revision, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::alerts::Alerts;
 use crate::budget::Windows;
 use crate::rate::{Bucket, Place};
 use crate::repeat::{Billed, Repeats};
@@ -146,6 +147,9 @@ pub struct KeyState {
     pub repeats: Repeats,
     /// Models (provider, name there) that a provider billed above the hold.
     pub flagged_models: BTreeSet<(String, String)>,
+    /// What was told of the key.
+    #[serde(default)]
+    pub alerts: Alerts,
 }
 
 impl KeyState {
@@ -206,6 +210,7 @@ impl KeyState {
             ended_order: VecDeque::new(),
             repeats: Repeats::default(),
             flagged_models: self.flagged_models.clone(),
+            alerts: self.alerts.clone(),
         }
     }
 
@@ -232,6 +237,7 @@ impl KeyState {
             ended_order: VecDeque::new(),
             repeats: Repeats::default(),
             flagged_models: BTreeSet::new(),
+            alerts: Alerts::default(),
         }
     }
 
@@ -271,7 +277,8 @@ impl KeyState {
                 self.end_call(*call, *charged, hold.tokens(), true, at)?;
             }
             KeyEvent::CallCorrected(e) => self.call_corrected(e, at.time)?,
-            KeyEvent::CallsRefused(_) => {}
+            KeyEvent::CallsRefused(e) => self.alerts.calls_refused(e, at.time),
+            KeyEvent::BudgetAlertRaised(e) => self.alerts.budget_raised(e, &self.windows)?,
         }
         Ok(())
     }
@@ -292,6 +299,7 @@ impl KeyState {
         self.living()?;
         self.request_rate = self.request_rate.drained(self.request_limit(), now);
         self.token_rate = self.token_rate.drained(self.limits.tokens_per_minute, now);
+        self.alerts.limits_set(limits, &self.windows);
         self.limits = limits.clone();
         Ok(())
     }

@@ -84,7 +84,8 @@ fn refusals_are_written_down_even_after_a_revoke_and_none_means_nothing() {
     let mut key = key(unlimited());
     key.execute(&revoke(), noon()).unwrap();
     let RecordRefusals { since, refusals: counts } = refusals();
-    key.when(&refusals(), noon()).then([CallsRefused { since, refusals: counts }.into()]);
+    let alerts = vec!["key_revoked".to_owned()];
+    key.when(&refusals(), noon()).then([CallsRefused { since, refusals: counts, alerts }.into()]);
     key.when(&RecordRefusals { refusals: vec![], ..refusals() }, noon()).then([]);
 }
 

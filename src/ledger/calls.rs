@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use nemo_events::key::{CallAuthorized, CallsRefused, VoidReason};
+use nemo_events::key::{CallAuthorized, VoidReason};
 use nemo_events::{Actor, CallId, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
+use nemo_projections::alerts;
 use nemo_projections::decide::{Authorize, Forfeit, KeyCommand, PresentedSecret, Settle, Void, authenticate};
 use nemo_projections::org::Standing;
 use nemo_projections::{OrgState, Refusal};
@@ -54,11 +55,11 @@ impl<C: KeyCommand> OnKey<C> {
     pub(super) fn events(&self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
         let mut events = self.command.decide(state.key.as_ref(), now)?;
         if let Some(refused) = &self.refused
-            && state.key.is_some()
+            && let Some(key) = &state.key
             && !events.is_empty()
         {
             let (since, refusals) = refused.counts();
-            events.insert(0, CallsRefused { since, refusals }.into());
+            events.insert(0, alerts::calls_refused(key, since, refusals, now).into());
         }
         Ok(events)
     }

@@ -7,7 +7,7 @@ use nemo_events::key::{Ending, Evidence, ForfeitReason, VoidReason};
 use nemo_events::{CallId, KeyEvent, Nanos, Usage};
 
 use super::fold::KeyAccount;
-use crate::metrics::ledger::{LedgerMetrics, OfCall};
+use crate::metrics::ledger::{Alert, LedgerMetrics, OfCall};
 
 /// What is counted of an event.
 #[derive(Debug)]
@@ -49,6 +49,13 @@ pub(super) fn of_call(before: &KeyAccount, event: &KeyEvent) -> Option<OfCall> {
         KeyEvent::CallForfeited(event) => ended(before, event.call, forfeited(event)),
         KeyEvent::CallCorrected(CallCorrected { charged_before, charged, .. }) => {
             Some(OfCall::Corrected(charged_before.minus_or_zero(*charged)))
+        }
+        KeyEvent::BudgetAlertRaised(alert) => {
+            Some(OfCall::Alerted(vec![Alert { kind: "budget", of: alert.window.to_string() }]))
+        }
+        KeyEvent::CallsRefused(refused) if !refused.alerts.is_empty() => {
+            let alert = |code: &String| Alert { kind: "refusal", of: code.clone() };
+            Some(OfCall::Alerted(refused.alerts.iter().map(alert).collect()))
         }
         _ => None,
     }

@@ -39,6 +39,8 @@ metrics! {
         held: Gauge = "nemo_held_nanodollars";
         /// Requests refused by a decision or because of their key; the ledger records each.
         refusals: Labelled<Code, Counter> = "nemo_refusals";
+        /// Alerts raised; `kind` is budget or refusal, `of` the budget's window or the refusal's code.
+        alerts: Labelled<Alert, Counter> = "nemo_alerts_raised";
         /// Commands whose answer is waited for: undecided, or decided and not durable yet.
         waiting: Gauge = "nemo_commands_waiting";
         /// Time until a call was authorised or refused.
@@ -88,6 +90,15 @@ pub struct End {
 #[derive(Debug, EncodeLabelSet)]
 pub struct Code {
     code: &'static str,
+}
+
+/// What an alert is about.
+#[derive(Debug, Clone, PartialEq, Eq, EncodeLabelSet)]
+pub struct Alert {
+    /// A budget, or a refusal.
+    pub kind: &'static str,
+    /// The budget's window, or the refusal's code.
+    pub of: String,
 }
 
 /// What became of an append.
@@ -141,6 +152,15 @@ impl Labels for Code {
     }
 }
 
+impl Labels for Alert {
+    const NAMES: &'static [&'static str] = &["kind", "of"];
+    const MOST: usize = 32;
+
+    fn rest() -> Self {
+        Self { kind: OTHER, of: OTHER.to_owned() }
+    }
+}
+
 impl Labels for Outcome {
     const NAMES: &'static [&'static str] = &["outcome"];
     const MOST: usize = 8;
@@ -183,6 +203,8 @@ pub enum OfCall {
     },
     /// An ended call's charge was lowered by so much.
     Corrected(Nanos),
+    /// Somebody should look.
+    Alerted(Vec<Alert>),
 }
 
 impl LedgerMetrics {
@@ -218,6 +240,11 @@ impl LedgerMetrics {
             OfCall::Corrected(taken_back) => {
                 self.corrections.inc();
                 self.corrected.inc_by(whole(*taken_back));
+            }
+            OfCall::Alerted(alerts) => {
+                for alert in alerts {
+                    self.alerts.of(|known| known == alert, || alert.clone()).inc();
+                }
             }
         }
     }

@@ -139,7 +139,7 @@ fn lists_stay_bounded_and_count_the_rest() {
         story.settle(call, 1, Evidence::Reported);
         let (code, address, other_addresses) = (format!("code{model}"), None, None);
         let refusals = vec![RefusalCount { code, address, other_addresses, count: 2 }];
-        story.happen(CallsRefused { since: story.now, refusals });
+        story.happen(CallsRefused { since: story.now, refusals, alerts: Vec::new() });
     }
     let attribution = &story.attribution;
     assert_eq!((attribution.addresses.values.len(), attribution.addresses.more_calls), (64, 36));

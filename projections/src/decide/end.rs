@@ -8,6 +8,7 @@ use nemo_events::{CallId, KeyEvent, Nanos, Timestamp, Usage};
 use std::sync::Arc;
 
 use super::KeyCommand;
+use crate::alerts;
 use crate::key::{EndedCall, OpenCall};
 use crate::price::cost;
 use crate::{KeyState, Refusal};
@@ -132,7 +133,7 @@ impl KeyCommand for Settle {
             first_byte_ms: self.first_byte_ms,
             duration_ms: self.duration_ms,
         };
-        Ok(vec![settled.into()])
+        Ok(with_alerts(key, open, cost, settled))
     }
 }
 
@@ -153,8 +154,8 @@ impl KeyCommand for Void {
 
 impl KeyCommand for Forfeit {
     fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
-        let standing = standing(state.ok_or(Refusal::KeyUnknown)?, self.call)?;
-        let Standing::Open(open) = standing else { return Ok(Vec::new()) };
+        let key = state.ok_or(Refusal::KeyUnknown)?;
+        let Standing::Open(open) = standing(key, self.call)? else { return Ok(Vec::new()) };
         if self.by == Forfeiter::Anybody && now < open.deadline.plus_secs(OVERDUE_SECS) {
             return Err(Refusal::CallNotOverdue(self.call));
         }
@@ -162,8 +163,15 @@ impl KeyCommand for Forfeit {
             ForfeitCharge::Hold => open.hold.amount,
             ForfeitCharge::InputOnly => open.hold.input_amount,
         };
-        Ok(vec![CallForfeited { call: self.call, charged, reason: self.reason }.into()])
+        let forfeited = CallForfeited { call: self.call, charged, reason: self.reason };
+        Ok(with_alerts(key, open, charged, forfeited))
     }
+}
+
+/// An end with a charge, and the alerts that the charge raises.
+fn with_alerts(key: &KeyState, open: &OpenCall, charged: Nanos, end: impl Into<KeyEvent>) -> Vec<KeyEvent> {
+    let alerts = alerts::of_charge(key, open.authorized_at, charged);
+    std::iter::once(end.into()).chain(alerts.into_iter().map(KeyEvent::from)).collect()
 }
 
 /// The truth about a forfeited call, come late: it may lower the charge, once.

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use nemo_events::key::{
-    CallsRefused, KeyBlocked, KeyCreated, KeyDigestRenewed, KeyLimitsSet, KeyModelCleared, KeyRelabelled,
-    KeyRevoked, KeySecret, KeySecretRetired, KeySecretRotated, KeyUnblocked, Labels, RefusalCount,
+    KeyBlocked, KeyCreated, KeyDigestRenewed, KeyLimitsSet, KeyModelCleared, KeyRelabelled, KeyRevoked,
+    KeySecret, KeySecretRetired, KeySecretRotated, KeyUnblocked, Labels, RefusalCount,
 };
 use nemo_events::limits::KeyLimits;
 use nemo_events::{KeyEvent, OrgId, Timestamp};
 
 use super::KeyCommand;
+use crate::alerts;
 use crate::key::{SECRETS_KEPT, Status};
 use crate::org::Standing;
 use crate::{KeyState, Refusal};
@@ -147,10 +148,14 @@ impl KeyCommand for Relabel {
 }
 
 impl KeyCommand for SetLimits {
-    fn decide(&self, state: Option<&KeyState>, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+    fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
         let key = living(state)?;
         validate_limits(&self.limits)?;
-        Ok(unless(key.limits == self.limits, KeyLimitsSet { limits: self.limits.clone() }))
+        let mut events = unless(key.limits == self.limits, KeyLimitsSet { limits: self.limits.clone() });
+        if !events.is_empty() {
+            events.extend(alerts::of_limits(key, &self.limits, now).into_iter().map(KeyEvent::from));
+        }
+        Ok(events)
     }
 }
 
@@ -238,9 +243,8 @@ impl KeyCommand for Revoke {
 }
 
 impl KeyCommand for RecordRefusals {
-    fn decide(&self, state: Option<&KeyState>, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
-        existing(state)?;
-        let refused = CallsRefused { since: self.since, refusals: self.refusals.clone() };
+    fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        let refused = alerts::calls_refused(existing(state)?, self.since, self.refusals.clone(), now);
         Ok(unless(self.refusals.is_empty(), refused))
     }
 }

@@ -117,6 +117,10 @@ fn say(event: &KeyEvent) -> String {
             format!("{} → {}: {reason}", money::one_call(*charged_before), money::one_call(*charged))
         }
         KeyEvent::CallsRefused(e) => refused(e),
+        KeyEvent::BudgetAlertRaised(e) => {
+            let (settled, limit) = (money::total(e.settled), money::total(e.limit));
+            format!("{settled} of {limit} {}: {} % reached", e.window, e.percent)
+        }
     }
 }
 
@@ -154,7 +158,8 @@ fn refused(e: &CallsRefused) -> String {
         let from = refusal.address.as_ref().map_or_else(String::new, |address| format!(" from {address}"));
         format!("{} {}{from}", money::grouped(refusal.count), refusal.code)
     });
-    refusals.collect::<Vec<_>>().join(", ")
+    let alert = if e.alerts.is_empty() { String::new() } else { format!("; alert: {}", e.alerts.join(", ")) };
+    refusals.collect::<Vec<_>>().join(", ") + &alert
 }
 
 /// A name from JSON as words.
@@ -207,6 +212,10 @@ mod tests {
         });
         let refused = json!({
             "since": time, "refusals": [{ "code": "budget_exceeded", "address": "10.0.0.1", "count": 1200 }],
+            "alerts": ["budget_exceeded"],
+        });
+        let alert = json!({
+            "window": "month", "window_start": time, "limit": "100", "percent": 80, "settled": "80.25",
         });
         let rotated = json!({ "secret": secret, "previous_valid_until": time, "leaked": true });
         let cases = [
@@ -241,7 +250,8 @@ mod tests {
                 "$0.5000 unconfirmed: node died",
             ),
             ("CallCorrected", corrected, "$0.5000 → $0.00: no bill"),
-            ("CallsRefused", refused, "1,200 budget_exceeded from 10.0.0.1"),
+            ("CallsRefused", refused, "1,200 budget_exceeded from 10.0.0.1; alert: budget_exceeded"),
+            ("BudgetAlertRaised", alert, "$80.25 of $100.00 month: 80 % reached"),
         ];
         let told: Vec<_> = cases.iter().map(|(name, ..)| *name).collect();
         let all: Vec<_> = KeyEvent::TYPES.iter().map(|(name, _)| *name).collect();

@@ -1,8 +1,8 @@
 //! An event of a key in a person's words: what happened, the circumstances, and what it cost.
 
 use nemo_events::key::{
-    CallAuthorized, CallCorrected, CallForfeited, CallSettled, CallVoided, CallsRefused, Ending, Evidence,
-    ForfeitReason, VoidReason,
+    BudgetAlertRaised, CallAuthorized, CallCorrected, CallForfeited, CallSettled, CallVoided, CallsRefused,
+    Ending, Evidence, ForfeitReason, VoidReason,
 };
 use nemo_events::{KeyEvent, Nanos};
 
@@ -39,13 +39,14 @@ impl Told {
 }
 
 /// Types of events and what they are called where one is chosen.
-pub(super) const TYPES: [(&str, &str); 16] = [
+pub(super) const TYPES: [(&str, &str); 17] = [
     ("CallSettled", "Calls billed"),
     ("CallAuthorized", "Calls authorised"),
     ("CallVoided", "Calls that cost nothing"),
     ("CallForfeited", "Calls unconfirmed"),
     ("CallCorrected", "Corrections"),
     ("CallsRefused", "Refusals"),
+    ("BudgetAlertRaised", "Budget alerts"),
     ("KeyCreated", "Created"),
     ("KeyRelabelled", "Relabelled"),
     ("KeyLimitsSet", "Limits set"),
@@ -94,6 +95,7 @@ pub(super) fn told(entry: &Entry) -> Told {
         KeyEvent::CallForfeited(e) => forfeited(e, call),
         KeyEvent::CallCorrected(e) => corrected(e, call),
         KeyEvent::CallsRefused(e) => refused(e),
+        KeyEvent::BudgetAlertRaised(e) => alerted(e),
     }
 }
 
@@ -177,7 +179,13 @@ fn refused(e: &CallsRefused) -> Told {
     });
     let what =
         if count == 1 { "Call refused".to_owned() } else { format!("{} calls refused", grouped(count)) };
-    Told::new(what, Tone::Warning).with(how)
+    let alert = (!e.alerts.is_empty()).then(|| format!("alert: {}", e.alerts.join(", ").replace('_', " ")));
+    Told::new(what, Tone::Warning).with(how).with(alert)
+}
+
+fn alerted(e: &BudgetAlertRaised) -> Told {
+    let spent = format!("{} of {} {}", money::total(e.settled), money::total(e.limit), e.window);
+    Told::new(format!("Budget alert: {} % reached", e.percent), Tone::Warning).with([spent])
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ async fn long_stream() -> Node {
             if n % 97 == 0 {
                 let (code, address) = ("model_not_allowed".to_owned(), Some("203.0.113.9".to_owned()));
                 let refusals = vec![RefusalCount { code, address, other_addresses: None, count: 2 }];
-                events.push(CallsRefused { since: noon(), refusals }.into());
+                events.push(CallsRefused { since: noon(), refusals, alerts: Vec::new() }.into());
                 events.push(KeyRelabelled { labels: labels() }.into());
             }
             if n % 101 == 0 && n > 200 && (n - 100) % 5 > 0 {

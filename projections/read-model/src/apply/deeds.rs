@@ -9,12 +9,13 @@ use crate::columns::to_json;
 use crate::error::{EventError, Fault};
 
 /// Events that change nothing, or that no manager causes.
-const NEVER: [&str; 8] = [
+const NEVER: [&str; 9] = [
     "CallAuthorized",
     "CallSettled",
     "CallVoided",
     "CallForfeited",
     "CallsRefused",
+    "BudgetAlertRaised",
     "SessionStarted",
     "SessionsEnded",
     "LedgerRead",

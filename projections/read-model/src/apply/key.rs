@@ -45,9 +45,11 @@ impl Batch<'_> {
             KeyEvent::CallVoided(e) => self.call_voided(e, of, place),
             KeyEvent::CallForfeited(e) => self.call_forfeited(e, of, place),
             KeyEvent::CallCorrected(e) => self.call_corrected(e, of, place),
-            KeyEvent::CallsRefused(CallsRefused { since, refusals }) => {
+            KeyEvent::CallsRefused(CallsRefused { since, refusals, .. }) => {
                 Ok(self.refusals.add(key_no, *since, refusals)?)
             }
+            // How far budgets are used up follows from the charges.
+            KeyEvent::BudgetAlertRaised(_) => Ok(()),
         }
     }
 

@@ -175,7 +175,7 @@ impl History {
 
     pub fn refuse(&mut self, key: KeyId, code: &str, count: u64) {
         let refusals = vec![refused(code, count)];
-        self.key(key, CallsRefused { since: self.now, refusals });
+        self.key(key, CallsRefused { since: self.now, refusals, alerts: Vec::new() });
     }
 
     pub fn authorize(&mut self, key: KeyId, ask: &Ask<'_>) -> CallId {
