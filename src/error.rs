@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use nemo_projections::Refusal;
 use serde_json::json;
 
-use self::body::{AnthropicError, AnthropicErrorDetail, OpenAiError, OpenAiErrorDetail, Problem};
+use self::body::{AnthropicError, AnthropicErrorDetail, FieldError, OpenAiError, OpenAiErrorDetail, Problem};
 use crate::dashboard::failed;
 
 /// Tells the official SDKs not to try again.
@@ -55,6 +55,8 @@ pub struct Failure {
     pub message: String,
     /// The field or parameter that it is about.
     pub param: Option<String>,
+    /// What is wrong field by field, where several are.
+    pub errors: Vec<FieldError>,
     /// When a retry may work, in whole seconds.
     pub retry_after_secs: Option<u64>,
     /// Whether trying the same again can help at all.
@@ -79,6 +81,7 @@ impl Failure {
             code,
             message: message.into(),
             param: None,
+            errors: Vec::new(),
             retry_after_secs: None,
             retry: Retry::Useless,
         }
@@ -88,6 +91,13 @@ impl Failure {
     #[must_use]
     pub fn about(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// Says field by field what is wrong.
+    #[must_use]
+    pub fn in_fields(mut self, errors: impl IntoIterator<Item = FieldError>) -> Self {
+        self.errors.extend(errors);
         self
     }
 
@@ -311,6 +321,7 @@ impl Failure {
                 detail: message,
                 code,
                 param,
+                errors: &self.errors,
                 request_id,
             }),
         }

@@ -7,6 +7,7 @@
 
 pub mod alerts;
 pub mod attribution;
+pub mod bounds;
 pub mod budget;
 pub mod decide;
 pub mod hold;

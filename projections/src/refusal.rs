@@ -5,6 +5,8 @@ use std::fmt;
 use nemo_events::limits::{Endpoint, WindowKind};
 use nemo_events::{CallId, Nanos, OrgId, Timestamp};
 
+use crate::bounds::Wider;
+
 /// Why a model has no price here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PriceRefusal {
@@ -150,6 +152,8 @@ pub enum Refusal {
     LinkSpent,
     /// The name and the password do not belong together.
     LoginFailed,
+    /// The limits are wider than the org's bounds; says in which respects.
+    OutsideBounds(Vec<Wider>),
     /// The wanted change is not valid; says why.
     Invalid(String),
 }
@@ -199,6 +203,7 @@ impl Refusal {
             Self::LastAdmin => "last_admin",
             Self::LinkSpent => "link_spent",
             Self::LoginFailed => "login_failed",
+            Self::OutsideBounds(_) => "limits_outside_bounds",
             Self::Invalid(_) => "invalid_request",
         }
     }

@@ -41,7 +41,7 @@ fn costs(key: &mut KeyHistory, n: u128, cost: u64, now: Timestamp) -> Vec<Budget
 }
 
 fn sets(key: &mut KeyHistory, limits: KeyLimits, now: Timestamp) -> Vec<BudgetAlertRaised> {
-    does(key, &SetLimits { limits }, now)
+    does(key, &SetLimits { limits, bounds: None }, now)
 }
 
 fn refusals(code: &str) -> RecordRefusals {

@@ -18,7 +18,7 @@ fn free_of_charge(n: u128) -> Authorize {
 }
 
 fn set(key: &mut KeyHistory, limits: KeyLimits) {
-    key.execute(&SetLimits { limits }, noon()).unwrap();
+    key.execute(&SetLimits { limits, bounds: None }, noon()).unwrap();
 }
 
 #[test]

@@ -102,10 +102,10 @@ fn a_budget_added_mid_month_counts_what_the_month_already_spent() {
     }
     let now = at("2026-05-20T08:00:00Z");
     key.execute(&call(4), now).unwrap();
-    key.execute(&SetLimits { limits: budgets(&[(Month, 4 * HOLD - 1)]) }, now).unwrap();
+    key.execute(&SetLimits { limits: budgets(&[(Month, 4 * HOLD - 1)]), bounds: None }, now).unwrap();
     let short = held(&key, &call(5), now);
     assert_eq!((short.settled, short.held), (nanos(2 * HOLD), nanos(HOLD)));
-    key.execute(&SetLimits { limits: budgets(&[(Month, 4 * HOLD)]) }, now).unwrap();
+    key.execute(&SetLimits { limits: budgets(&[(Month, 4 * HOLD)]), bounds: None }, now).unwrap();
     assert!(admits(&key, &call(5), now));
 }
 

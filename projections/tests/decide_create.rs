@@ -15,6 +15,7 @@ fn create() -> Create {
         standing: Standing::Active,
         labels: labels("nightly"),
         limits: budgets(&[(WindowKind::Day, 5)]),
+        bounds: None,
         secret: secret(1),
     }
 }

@@ -44,7 +44,7 @@ fn refusals() -> RecordRefusals {
 fn changes() -> Vec<Box<dyn KeyCommand>> {
     vec![
         Box::new(Relabel { labels: labels("other") }),
-        Box::new(SetLimits { limits: budgets(&[(WindowKind::Day, 1)]) }),
+        Box::new(SetLimits { limits: budgets(&[(WindowKind::Day, 1)]), bounds: None }),
         Box::new(block()),
         Box::new(Unblock),
         Box::new(Rotate { secret: secret(2), overlap_secs: 0, leaked: false }),
@@ -114,10 +114,11 @@ fn a_call_names_the_revision_of_the_labels_in_force() {
 fn limits_are_replaced_as_a_whole_and_the_same_limits_are_no_change() {
     let before = KeyLimits { requests_per_minute: Some(5), ..unlimited() };
     let key = key(before.clone());
-    key.when(&SetLimits { limits: before }, noon()).then([]);
+    key.when(&SetLimits { limits: before, bounds: None }, noon()).then([]);
     let limits = budgets(&[(WindowKind::Week, 7)]);
-    key.when(&SetLimits { limits: limits.clone() }, noon()).then([KeyLimitsSet { limits }.into()]);
-    let invalid = SetLimits { limits: KeyLimits::default() };
+    key.when(&SetLimits { limits: limits.clone(), bounds: None }, noon())
+        .then([KeyLimitsSet { limits }.into()]);
+    let invalid = SetLimits { limits: KeyLimits::default(), bounds: None };
     assert!(matches!(key.when(&invalid, noon()).result(), Err(Refusal::Invalid(_))));
 }
 

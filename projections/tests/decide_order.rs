@@ -49,7 +49,7 @@ fn scenario(wrong: &[&str]) -> (KeyHistory, Authorize) {
         key.execute(&call(901), noon()).unwrap();
         key.execute(&reported(901, 100, 101), noon()).unwrap();
     }
-    key.execute(&SetLimits { limits: limits(&key, wrong) }, noon()).unwrap();
+    key.execute(&SetLimits { limits: limits(&key, wrong), bounds: None }, noon()).unwrap();
     if is("key_rotated") {
         key.execute(&Rotate { secret: secret(2), overlap_secs: 0, leaked: false }, noon()).unwrap();
     }
@@ -155,10 +155,10 @@ fn a_call_without_an_output_limit_passes_the_same_guards_before_its_budgets() {
     let mut busy = key(KeyLimits { requests_per_minute: Some(1), ..unlimited() });
     busy.execute(&call(900), noon()).unwrap();
     let limits = poor(KeyLimits { requests_per_minute: Some(1), ..unlimited() });
-    busy.execute(&SetLimits { limits: limits.clone() }, noon()).unwrap();
+    busy.execute(&SetLimits { limits: limits.clone(), bounds: None }, noon()).unwrap();
     assert_eq!(refused(&busy, &asked, noon()).code(), "rate_limit_exceeded");
     let limits = KeyLimits { concurrent_calls: Some(1), ..limits };
-    busy.execute(&SetLimits { limits }, noon()).unwrap();
+    busy.execute(&SetLimits { limits, bounds: None }, noon()).unwrap();
     assert_eq!(refused(&busy, &asked, noon()).code(), "concurrency_limit_exceeded");
 
     assert_eq!(refused(&key(poor(unlimited())), &asked, noon()).code(), "budget_exceeded");

@@ -75,8 +75,6 @@ fn an_orgs_defaults_must_make_sense_for_a_key() {
     ));
     let create = CreateOrg { name: "Research".to_owned(), limits: nonsense };
     assert!(matches!(when(&[], &create), Err(Refusal::Invalid(_))));
-    let bounds = OrgLimits { key_defaults: None, key_bounds: Some(unlimited()) };
-    assert!(matches!(when(&[created()], &SetOrgLimits { limits: bounds }), Err(Refusal::Invalid(_))));
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn a_voided_call_used_no_tokens_and_a_forfeited_one_all_of_its_bound() {
 fn a_limit_that_comes_later_gives_nothing_back_for_calls_that_it_never_counted() {
     let mut key = key(unlimited());
     key.execute(&call(1), noon()).unwrap();
-    key.execute(&SetLimits { limits: tpm(200) }, noon()).unwrap();
+    key.execute(&SetLimits { limits: tpm(200), bounds: None }, noon()).unwrap();
     key.execute(&call(2), noon()).unwrap();
     key.execute(&void(1), noon()).unwrap();
     assert_eq!(wait(&key, 3, 0), 60_000_000, "call 2 still holds all of it");
@@ -196,9 +196,9 @@ fn another_limit_drains_what_was_counted_from_the_moment_it_is_set() {
     }
     // 30 of 60 have drained by then; at 6 a minute it takes 10 s for each of the rest beyond 6.
     let half = later(noon(), 30 * SECOND);
-    key.execute(&SetLimits { limits: rpm(6) }, half).unwrap();
+    key.execute(&SetLimits { limits: rpm(6), bounds: None }, half).unwrap();
     assert_eq!(wait(&key, 99, 30 * SECOND), 250_000_000, "30 + 1 - 6 = 25 too many");
-    key.execute(&SetLimits { limits: rpm(31) }, half).unwrap();
+    key.execute(&SetLimits { limits: rpm(31), bounds: None }, half).unwrap();
     assert!(admits(&key, &call(99), half));
 }
 
@@ -206,10 +206,10 @@ fn another_limit_drains_what_was_counted_from_the_moment_it_is_set() {
 fn without_a_limit_nothing_is_counted() {
     let mut key = key(rpm(1));
     key.execute(&call(1), noon()).unwrap();
-    key.execute(&SetLimits { limits: unlimited() }, noon()).unwrap();
+    key.execute(&SetLimits { limits: unlimited(), bounds: None }, noon()).unwrap();
     for n in 2..=9 {
         key.execute(&call(n), noon()).unwrap();
     }
-    key.execute(&SetLimits { limits: rpm(1) }, noon()).unwrap();
+    key.execute(&SetLimits { limits: rpm(1), bounds: None }, noon()).unwrap();
     assert!(admits(&key, &call(10), noon()));
 }

@@ -83,10 +83,11 @@ fn a_refused_request_is_not_remembered() {
     let mut key = key(unlimited());
     let poor = SetLimits {
         limits: nemo_events::limits::KeyLimits { budgets: vec![budget(Day, 1)], ..Default::default() },
+        bounds: None,
     };
     key.execute(&poor, noon()).unwrap();
     assert!(!admits(&key, &with(1, "k", "b"), noon()));
-    key.execute(&SetLimits { limits: unlimited() }, noon()).unwrap();
+    key.execute(&SetLimits { limits: unlimited(), bounds: None }, noon()).unwrap();
     assert!(admits(&key, &with(2, "k", "c"), noon()));
 }
 

@@ -12,6 +12,7 @@
 
 mod decide_access;
 mod decide_alerts;
+mod decide_bounds;
 mod decide_budgets;
 mod decide_calendar;
 mod decide_correct;

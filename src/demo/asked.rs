@@ -110,6 +110,7 @@ pub(super) fn create(role: &Role, secret: KeySecret) -> Create {
         standing: Standing::Active,
         labels: role.labels(),
         limits: role.limits.to_ledger(),
+        bounds: None,
         secret,
     }
 }
@@ -132,7 +133,9 @@ pub(super) async fn change(ledger: &Ledger, by: Context, change: Change) -> anyh
         Change::Resume(org) => drop(ledger.manage_org(org.id(), ResumeOrg, by).await?),
         Change::Relabel(role, labels) => drop(ledger.manage_key(role.key()?, Relabel { labels }, by).await?),
         Change::SetLimits(role, limits) => {
-            ledger.manage_key(role.key()?, SetLimits { limits: limits.to_ledger() }, by).await?;
+            ledger
+                .manage_key(role.key()?, SetLimits { limits: limits.to_ledger(), bounds: None }, by)
+                .await?;
         }
         Change::Block(role, reason) => {
             ledger.manage_key(role.key()?, Block { reason: why(reason) }, by).await?;

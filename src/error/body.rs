@@ -48,6 +48,15 @@ pub struct AnthropicErrorDetail<'a> {
     pub code: &'a str,
 }
 
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field.
+    pub field: &'static str,
+    /// What is wrong with it and what it may be, for people.
+    pub detail: String,
+}
+
 /// An error as problem details (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem<'a> {
@@ -64,6 +73,10 @@ pub struct Problem<'a> {
     pub code: &'a str,
     /// The field or parameter that it is about.
     pub param: Option<&'a str>,
+    /// What is wrong field by field, where several are.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    pub errors: &'a [FieldError],
     /// Finds the request in the log.
     pub request_id: Option<&'a str>,
 }

@@ -3,10 +3,12 @@
 
 use actix_web::http::StatusCode;
 use nemo_projections::Refusal;
+use nemo_projections::bounds::Wider;
 use nemo_projections::key::SECRETS_KEPT;
 use nemo_projections::refusal::{BudgetShort, PriceRefusal};
 
 use super::Failure;
+use super::body::FieldError;
 use crate::ledger::ExecuteError;
 
 impl From<&Refusal> for Failure {
@@ -114,9 +116,26 @@ impl From<&Refusal> for Failure {
                 "This link was used already, is too old, or was taken back. Ask an admin for a new one.",
             ),
             R::LoginFailed => unauthorized("The name and the password do not belong together."),
+            R::OutsideBounds(wider) => clash(format!(
+                "These limits are wider than what the org allows its keys. {} Narrow them, or widen the org's bounds first.",
+                in_sentences(wider)
+            ))
+            .in_fields(wider.iter().map(|Wider { field, bound, instead }| FieldError {
+                field,
+                detail: capitalised(&format!("{bound} ({instead}).")),
+            })),
             R::Invalid(why) => bad(format!("{why}.")),
         }
     }
+}
+
+fn in_sentences(wider: &[Wider]) -> String {
+    wider.iter().map(|wider| format!("{wider}.")).collect::<Vec<_>>().join(" ")
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn budget_text(short: &BudgetShort) -> String {

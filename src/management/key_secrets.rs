@@ -129,7 +129,8 @@ pub(crate) async fn issue(asked: &Asked, wish: NewKey, under: NewId) -> Result<I
         let text = text.map_err(|error| no_secret(asked, &error))?;
         let secret = asked.app().secrets.now().peppers().seal(&text, FIRST_VERSION);
         let (labels, limits) = (labels.clone(), limits.clone());
-        let command = Create { org: id, standing: org.standing, labels, limits, secret };
+        let bounds = org.limits.key_bounds.clone();
+        let command = Create { org: id, standing: org.standing, labels, limits, bounds, secret };
         match (asked.app().ledger.manage_key(text.key_id(), command, asked.context()).await, under) {
             (Ok(done), _) => return Ok(Issued { text, done }),
             (Err(ExecuteError::Refused(Refusal::KeyExists)), NewId::Fresh) => {}

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::asked::{Asked, Reply};
 use super::failures;
 use super::input::{AsOf, Body, Nothing, Query, Why};
+use super::orgs;
 use super::shapes::{Key, KeyRow};
 use crate::error::FailureReply;
 use crate::ledger::{Done, ExecuteError, KeyAccount};
@@ -149,7 +150,24 @@ pub(super) async fn relabel(asked: Asked, Body(labels): Body<Labels>) -> Reply {
 
 /// Replaces the limits, all of them.
 pub(super) async fn set_limits(asked: Asked, Body(limits): Body<KeyLimits>) -> Reply {
-    change(asked, SetLimits { limits }).await
+    let id = asked.key_id()?;
+    let done = limit(&asked, id, limits).await?;
+    Ok(HttpResponse::Ok().json(answer(&asked, id, &done).await?))
+}
+
+/// Replaces the limits by others that are within the bounds of the key's org.
+pub(crate) async fn limit(
+    asked: &Asked,
+    id: KeyId,
+    limits: KeyLimits,
+) -> Result<Done<KeyAccount>, FailureReply> {
+    let ledger = &asked.app().ledger;
+    // A key has one org for life, so that nothing can change between this look and the decision.
+    let org = ledger.look(id, |account, _| account.key.as_ref().map(|key| key.org)).await;
+    let org = org.map_err(|error| asked.not_executed(&error))?.answer;
+    let org = org.ok_or_else(|| asked.refused(failures::no_such_key()))?;
+    let bounds = orgs::look_at(asked, org).await?.answer.limits.key_bounds;
+    asked.manage_key(id, SetLimits { limits, bounds }).await
 }
 
 /// Blocks a key: it is refused until it is unblocked.

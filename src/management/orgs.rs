@@ -6,16 +6,19 @@ use nemo_events::{OrgEvent, OrgId, Position, Revision, Timestamp};
 use nemo_projections::decide::{CreateOrg, OrgCommand, RenameOrg, ResumeOrg, SetOrgLimits, SuspendOrg};
 use nemo_projections::org::Standing;
 use nemo_projections::{OrgState, Refusal};
-use nemo_read_model::{Answer, Cursor, OrgFilter, Page};
+use nemo_read_model::{Answer, Cursor, OrgFilter, Page, Reader};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::asked::{Asked, Reply};
 use super::input::{AsOf, Body, Nothing, Query, Why};
-use super::shapes::{Org, OrgRow};
+use super::shapes::{KeysOutside, Org, OrgRow};
 use crate::error::FailureReply;
 use crate::ledger::Done;
+
+/// Keys outside the bounds of their org that are listed one by one, the newest first.
+const KEYS_OUTSIDE_SHOWN: usize = 20;
 
 /// `POST /api/orgs`
 #[derive(Debug, Deserialize, ToSchema)]
@@ -62,6 +65,9 @@ pub(super) struct OrgAnswer {
     revision: Option<Revision>,
     /// A position at which the read side has it.
     pub(super) position: Position,
+    /// Keys that are wider than the org's bounds, because they were there first: told where an org is shown or its
+    /// limits are set. `null` for an org without bounds, and while lists cannot be read.
+    keys_outside_bounds: Option<KeysOutside>,
 }
 
 /// A page of orgs, as of `position`.
@@ -100,7 +106,10 @@ pub(super) async fn create(asked: Asked, Body(wish): Body<NewOrg>) -> Reply {
 
 /// Shows one org, from its own account.
 pub(super) async fn show(asked: Asked, Query(_): Query<AsOf>) -> Reply {
-    change(asked, LookAtOrg).await
+    let id = asked.org_id()?;
+    let mut answer = answer(&asked, id, look_at(&asked, id).await?).await?;
+    answer.keys_outside_bounds = outside_bounds(&asked, id, &answer.org.limits, None).await;
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 /// Lists orgs, newest first.
@@ -118,7 +127,25 @@ pub(super) async fn rename(asked: Asked, Body(Rename { name }): Body<Rename>) ->
 
 /// Replaces the limits for an org's keys, all of them.
 pub(super) async fn set_limits(asked: Asked, Body(limits): Body<OrgLimits>) -> Reply {
-    change(asked, SetOrgLimits { limits }).await
+    let id = asked.org_id()?;
+    let done = asked.manage_org(id, SetOrgLimits { limits }).await?;
+    let mut answer = answer(&asked, id, done).await?;
+    let since = Some(answer.position.0);
+    answer.keys_outside_bounds = outside_bounds(&asked, id, &answer.org.limits, since).await;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Keys that are wider than the org's bounds, as far as lists can be read: they tell only what follows from a change
+/// that is made already.
+pub(crate) async fn outside_bounds(
+    asked: &Asked,
+    id: OrgId,
+    limits: &OrgLimits,
+    min_position: Option<u64>,
+) -> Option<KeysOutside> {
+    let bounds = limits.key_bounds.clone()?;
+    let ask = move |reader: &Reader| reader.keys_outside(id, &bounds, KEYS_OUTSIDE_SHOWN);
+    asked.read(min_position, ask).await.ok().map(|found| KeysOutside::from(found.value))
 }
 
 /// Suspends an org: its keys are refused until it is resumed.
@@ -143,7 +170,7 @@ pub(super) async fn answer(
     done: Done<OrgState>,
 ) -> Result<OrgAnswer, FailureReply> {
     let (position, revision) = (asked.position_of(&done).await?, done.revision);
-    Ok(OrgAnswer { org: Org::of(id, done.answer), revision, position })
+    Ok(OrgAnswer { org: Org::of(id, done.answer), revision, position, keys_outside_bounds: None })
 }
 
 async fn change<C: OrgCommand + Send + 'static>(asked: Asked, command: C) -> Reply {

@@ -67,11 +67,12 @@ fn orgs() -> Vec<Route> {
             .described(
                 "Create org",
                 "Creates an org. `key_defaults` is what a new key gets that states no limits; `key_bounds` is what \
-                 no key's limits may exceed.",
+                 no key's limits may exceed, from the next change of each on.",
                 Reply::created::<OrgAnswer>("The new org."),
             )
             .needs(Right::ManageOrgs)
-            .body::<NewOrg>(r#"{"name": "acme"}"#),
+            .body::<NewOrg>(r#"{"name": "acme"}"#)
+            .refuses(&["limits_outside_bounds"]),
         get("/api/orgs", orgs::list)
             .described("List orgs", "Orgs, newest first.", Reply::ok::<OrgPage>("A page of orgs."))
             .needs(Right::ReadOrgs)
@@ -89,12 +90,15 @@ fn orgs() -> Vec<Route> {
         put("/api/orgs/{id}/limits", orgs::set_limits)
             .described(
                 "Set org limits",
-                "Replaces the limits for an org's keys, all of them. Keys that exist keep theirs.",
+                "Replaces the limits for an org's keys, all of them. Keys that exist keep theirs until they change; \
+                 the answer tells those that are wider than `key_bounds`.",
                 org(),
             )
             .needs(Right::ManageOrgs)
-            .body::<OrgLimits>(r#"{"key_defaults": {"budgets": [{"window": "month", "limit": "25"}]}}"#)
-            .refuses(&["org_archived"]),
+            .body::<OrgLimits>(
+                r#"{"key_defaults": {"budgets": [{"window": "month", "limit": "25"}]}, "key_bounds": {"budgets": [{"window": "month", "limit": "100"}]}}"#,
+            )
+            .refuses(&["org_archived", "limits_outside_bounds"]),
         post("/api/orgs/{id}/suspend", orgs::suspend)
             .described("Suspend org", "Refuses calls with all keys of an org until it is resumed.", org())
             .needs(Right::ManageOrgs)
@@ -131,7 +135,7 @@ fn keys() -> Vec<Route> {
             .body::<NewKey>(
                 r#"{"org": "$ORG", "name": "nightly-report", "limits": {"budgets": [{"window": "day", "limit": "2.50"}]}}"#,
             )
-            .refuses(&["org_not_found", "org_archived"]),
+            .refuses(&["org_not_found", "org_archived", "limits_outside_bounds"]),
         get("/api/keys", keys::list)
             .described("List keys", "Keys, newest first.", Reply::ok::<KeyPage>("A page of keys."))
             .needs(Right::ReadKeys)
@@ -186,14 +190,15 @@ fn changes_of_keys() -> Vec<Route> {
         put("/api/keys/{id}/limits", keys::set_limits)
             .described(
                 "Set key limits",
-                "Replaces what a key may do, all of it. Binding at once; open calls keep their holds.",
+                "Replaces what a key may do, all of it, within what its org allows (`key_bounds`). Binding at once; open \
+                 calls keep their holds.",
                 key(),
             )
             .needs(Right::ManageKeys)
             .body::<KeyLimits>(
                 r#"{"budgets": [{"window": "day", "limit": "5"}], "models": ["gpt-*"], "requests_per_minute": 60}"#,
             )
-            .refuses(&["key_revoked"]),
+            .refuses(&["key_revoked", "limits_outside_bounds"]),
         post("/api/keys/{id}/block", keys::block)
             .described("Block key", "Refuses calls with a key until it is unblocked.", key())
             .needs(Right::ManageKeys)

@@ -273,6 +273,7 @@ async fn refused(dispatch: &mut Dispatch<'_>, mut response: reqwest::Response, f
         code: "provider_error",
         message: String::new(),
         param: None,
+        errors: Vec::new(),
         retry_after_secs: retry_after,
         retry: if matches!(status, 408 | 409 | 429 | 500..) { Retry::Useful } else { Retry::Useless },
     };

@@ -36,6 +36,7 @@ mod metrics;
 mod new_user;
 mod openapi;
 mod operators;
+mod org_bounds;
 mod overview;
 mod own_calls;
 mod reference;

@@ -36,10 +36,10 @@ pub use names::CallEnd;
 pub use page::{Cursor, Limit, Order, Page, PageRequest};
 pub use query::{
     Answer, CallRow, CapAlert, CapAlerts, ClaimRow, ClosestCap, DaysCompared, Deed, EndedCall, Every, Group,
-    GroupBy, JobDay, JobSums, KeyCounts, KeyFilter, KeyRow, LabelRevision, MasterKeyRow, NodeRow,
-    OpenCallRow, OrgFilter, OrgRow, OrgUse, OverCause, Overview, OverviewQuery, PepperRow, PriceCardRow,
-    Reader, RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer, SecretRow, Spend, SpendFilter,
-    SpendQuery, SpendRow, TimeWindow,
+    GroupBy, JobDay, JobSums, KeyCounts, KeyFilter, KeyOutside, KeyRow, KeysOutside, LabelRevision,
+    MasterKeyRow, NodeRow, OpenCallRow, OrgFilter, OrgRow, OrgUse, OverCause, Overview, OverviewQuery,
+    PepperRow, PriceCardRow, Reader, RefusalQuery, RefusalRow, RefusalSize, RefusalsOf, RefusalsPer,
+    SecretRow, Spend, SpendFilter, SpendQuery, SpendRow, TimeWindow,
 };
 pub use snapshots::{Snapshot, SnapshotFile};
 pub use sums::SpendSums;

@@ -6,14 +6,13 @@ use nemo_events::key::{
     KeyBlocked, KeyCreated, KeyDigestRenewed, KeyLimitsSet, KeyModelCleared, KeyRelabelled, KeyRevoked,
     KeySecret, KeySecretRetired, KeySecretRotated, KeyUnblocked, Labels, RefusalCount,
 };
-use nemo_events::limits::KeyLimits;
+use nemo_events::limits::{KeyLimits, WhenShort};
 use nemo_events::{KeyEvent, OrgId, Timestamp};
 
 use super::KeyCommand;
-use crate::alerts;
 use crate::key::{SECRETS_KEPT, Status};
 use crate::org::Standing;
-use crate::{KeyState, Refusal};
+use crate::{KeyState, Refusal, alerts, bounds};
 
 const LABEL_MAX_BYTES: usize = 128;
 const TAGS_MAX: usize = 16;
@@ -32,6 +31,8 @@ pub struct Create {
     pub labels: Labels,
     /// What it may do.
     pub limits: KeyLimits,
+    /// What its org bounds that to.
+    pub bounds: Option<KeyLimits>,
     /// Its first secret.
     pub secret: KeySecret,
 }
@@ -48,6 +49,8 @@ pub struct Relabel {
 pub struct SetLimits {
     /// All limits.
     pub limits: KeyLimits,
+    /// What the key's org bounds them to.
+    pub bounds: Option<KeyLimits>,
 }
 
 /// Blocks the key.
@@ -134,6 +137,7 @@ impl KeyCommand for Create {
         if self.limits.expires_at.is_some_and(|expiry| expiry <= now) {
             return Err(invalid("expires_at lies in the past"));
         }
+        bounds::guard(&self.limits, self.bounds.as_ref())?;
         let (org, labels, limits) = (self.org, self.labels.clone(), self.limits.clone());
         Ok(vec![KeyCreated { org, labels, limits, secret: self.secret.clone() }.into()])
     }
@@ -151,10 +155,13 @@ impl KeyCommand for SetLimits {
     fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
         let key = living(state)?;
         validate_limits(&self.limits)?;
-        let mut events = unless(key.limits == self.limits, KeyLimitsSet { limits: self.limits.clone() });
-        if !events.is_empty() {
-            events.extend(alerts::of_limits(key, &self.limits, now).into_iter().map(KeyEvent::from));
+        // Limits that a later bound has left outside stay until they change; saying them again changes nothing.
+        if key.limits == self.limits {
+            return Ok(Vec::new());
         }
+        bounds::guard(&self.limits, self.bounds.as_ref())?;
+        let mut events = vec![KeyLimitsSet { limits: self.limits.clone() }.into()];
+        events.extend(alerts::of_limits(key, &self.limits, now).into_iter().map(KeyEvent::from));
         Ok(events)
     }
 }
@@ -310,6 +317,29 @@ pub fn validate_limits(limits: &KeyLimits) -> Result<(), Refusal> {
             "a key needs at least one budget; to create one without any cap on spend, say \"unlimited\": true"
         }));
     }
+    validate_values(limits)
+}
+
+/// Checks that an org's bounds make sense: whatever they leave out is not bounded.
+pub(super) fn validate_bounds(bounds: &KeyLimits) -> Result<(), Refusal> {
+    if *bounds == KeyLimits::default() {
+        return Err(invalid("nothing is bounded; leave them out"));
+    }
+    let without_meaning = [
+        ("unlimited", bounds.unlimited),
+        ("budgets: alert_at_percent", bounds.budgets.iter().any(|budget| budget.alert_at_percent.is_some())),
+        ("when_short", bounds.when_short != WhenShort::default()),
+        ("default_output_tokens", bounds.default_output_tokens.is_some()),
+        ("default_reasoning_output_tokens", bounds.default_reasoning_output_tokens.is_some()),
+    ];
+    if let Some((name, _)) = without_meaning.iter().find(|(_, stated)| *stated) {
+        return Err(invalid(format!("{name}: bounds nothing; leave it out")));
+    }
+    validate_values(bounds)
+}
+
+/// Checks each value by itself, and that none is stated twice.
+fn validate_values(limits: &KeyLimits) -> Result<(), Refusal> {
     let windows: BTreeSet<_> = limits.budgets.iter().map(|b| b.window).collect();
     if windows.len() != limits.budgets.len() {
         return Err(invalid("budgets: at most one for each window"));

@@ -6,9 +6,9 @@ use nemo_events::org::{
 use nemo_events::{OrgEvent, Timestamp};
 
 use super::OrgCommand;
-use super::manage::{validate_limits, validate_reason, validate_text};
+use super::manage::{validate_bounds, validate_limits, validate_reason, validate_text};
 use crate::org::Standing;
-use crate::{OrgState, Refusal};
+use crate::{OrgState, Refusal, bounds};
 
 const NAME_MAX_BYTES: usize = 128;
 
@@ -123,11 +123,19 @@ fn validate_name(name: &str) -> Result<(), Refusal> {
 }
 
 fn validate_org_limits(limits: &OrgLimits) -> Result<(), Refusal> {
-    if let Some(defaults) = &limits.key_defaults {
-        validate_limits(defaults)?;
+    let about = |what: &'static str| {
+        move |refusal| match refusal {
+            Refusal::Invalid(why) => Refusal::Invalid(format!("{what}: {why}")),
+            refusal => refusal,
+        }
+    };
+    let OrgLimits { key_defaults, key_bounds } = limits;
+    if let Some(defaults) = key_defaults {
+        validate_limits(defaults).map_err(about("key_defaults"))?;
     }
-    if limits.key_bounds.is_some() {
-        return Err(Refusal::Invalid("key_bounds: not supported yet".to_owned()));
+    if let Some(bounds) = key_bounds {
+        validate_bounds(bounds).map_err(about("key_bounds"))?;
     }
-    Ok(())
+    // A key that states nothing must not be refused for what it was given.
+    key_defaults.as_ref().map_or(Ok(()), |defaults| bounds::guard(defaults, key_bounds.as_ref()))
 }

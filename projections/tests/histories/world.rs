@@ -165,7 +165,7 @@ impl World {
             }
             Step::Limits(limits, expiry) => {
                 let expires_at = expiry.map(|micros| Timestamp::from_micros(self.now + micros));
-                Box::new(SetLimits { limits: KeyLimits { expires_at, ..limits.clone() } })
+                Box::new(SetLimits { limits: KeyLimits { expires_at, ..limits.clone() }, bounds: None })
             }
             Step::Block => Box::new(Block { reason: None }),
             Step::Unblock => Box::new(Unblock),

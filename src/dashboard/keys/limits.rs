@@ -1,12 +1,12 @@
 //! Change what a key may do.
 
 use actix_web::http::StatusCode;
-use nemo_projections::decide::SetLimits;
 
 use super::subject::{Ask, done, form_page, fresh, is_over, refused, subject};
 use super::wrong::Wrong;
 use super::{limits_form, limits_read};
 use crate::dashboard::{Fields, Shows, Visit};
+use crate::management::keys::limit;
 
 fn ask(sent: &Fields, wrong: &Wrong) -> Ask<'static> {
     let fields = maud::html! {
@@ -29,7 +29,7 @@ pub(in crate::dashboard) async fn submit(visit: Visit, sent: Fields) -> Shows {
     let key = subject(&visit).await?;
     let (status, wrong) = match limits_read::read(&sent, Some(&key.limits)) {
         Err(wrong) => (StatusCode::UNPROCESSABLE_ENTITY, wrong),
-        Ok(limits) => match visit.asked.manage_key(key.id, SetLimits { limits }).await {
+        Ok(limits) => match limit(&visit.asked, key.id, limits).await {
             Ok(_) => return Ok(done(&sent, &key)),
             Err(reply) => refused(reply.failure(), &limits_read::NAMES),
         },

@@ -161,7 +161,7 @@ impl Run {
             }
             Act::SetLimit(node, calls) => {
                 let ledger = Arc::clone(&self.nodes[node].ledger);
-                let set = SetLimits { limits: room_for(calls) };
+                let set = SetLimits { limits: room_for(calls), bounds: None };
                 self.managed.push(tokio::spawn(async move {
                     match ledger.manage_key(key_id(1), set, Context::system()).await {
                         Ok(_) | Err(ExecuteError::Refused(Refusal::Revoked)) => Ok(()),

@@ -102,8 +102,14 @@ pub(super) async fn open_with(
 impl Node {
     /// A key under these limits, which no account in memory knows yet.
     pub(super) async fn has_key(&self, id: KeyId, limits: KeyLimits) {
-        let create =
-            Create { org: org_id(), standing: Standing::Active, labels: labels(), limits, secret: secret() };
+        let create = Create {
+            org: org_id(),
+            standing: Standing::Active,
+            labels: labels(),
+            limits,
+            bounds: None,
+            secret: secret(),
+        };
         self.ledger.manage_key(id, create, Context::system()).await.unwrap();
     }
 

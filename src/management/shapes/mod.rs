@@ -13,6 +13,6 @@ mod tests;
 
 pub(crate) use key::Key;
 pub(crate) use key_room::BudgetUse;
-pub(crate) use org::Org;
+pub(crate) use org::{KeysOutside, Org};
 pub(crate) use rows::{CallRow, KeyRow, OrgRow};
 pub(crate) use spend::{SpendRow, SpendTotal};

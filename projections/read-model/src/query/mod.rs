@@ -6,6 +6,7 @@ mod gateway;
 mod keys;
 mod open_calls;
 mod orgs;
+mod outside;
 mod overview;
 mod prices;
 mod refusals;
@@ -25,6 +26,7 @@ pub use gateway::{MasterKeyRow, NodeRow, PepperRow};
 pub use keys::{KeyFilter, KeyRow, LabelRevision, SecretRow};
 pub use open_calls::OpenCallRow;
 pub use orgs::{OrgFilter, OrgRow, OrgUse};
+pub use outside::{KeyOutside, KeysOutside};
 pub use overview::{
     CapAlert, CapAlerts, ClosestCap, DaysCompared, Deed, JobDay, JobSums, KeyCounts, OverCause, Overview,
     OverviewQuery,
