@@ -1,5 +1,7 @@
 //! `nemo orgs`: the owners of keys.
 
+mod limits;
+
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde::Serialize;
@@ -7,14 +9,16 @@ use serde_json::json;
 
 use crate::cli::consent::Consent;
 use crate::cli::exit::CommandError;
+use crate::cli::output::Output;
 use crate::cli::remote::{List, RemoteOptions, Session};
 use crate::cli::render::money::grouped;
+use crate::cli::render::org_detail;
 use crate::cli::render::orgs::ORGS;
 use crate::cli::reply::Verbatim;
 use crate::cli::values::OrgName;
 use crate::cli::views::{Org, OrgReply};
 
-/// Orgs: create, list, show, rename, suspend, resume, archive
+/// Orgs: create, list, show, rename, limit, suspend, resume, archive
 #[derive(Debug, Args)]
 pub struct OrgsArgs {
     /// Where and how.
@@ -36,6 +40,10 @@ pub enum OrgsCommand {
     Show(OrgArg),
     /// Give an org another name
     Rename(RenameArgs),
+    /// Set the limits that new keys of an org get which state none
+    Defaults(limits::OrgLimitsArgs),
+    /// Set what no key of an org may be wider than
+    Bounds(limits::OrgLimitsArgs),
     /// Refuse all keys of an org until it is resumed
     Suspend(ReasonArgs),
     /// Let the keys of a suspended org work again
@@ -144,6 +152,8 @@ pub async fn run(command: OrgsCommand, session: &mut Session) -> Result<(), Comm
         OrgsCommand::List(args) => list(args, session).await,
         OrgsCommand::Show(OrgArg { org }) => show(&org, session).await,
         OrgsCommand::Rename(args) => rename(&args, session).await,
+        OrgsCommand::Defaults(args) => limits::defaults(args, session).await,
+        OrgsCommand::Bounds(args) => limits::bounds(args, session).await,
         OrgsCommand::Suspend(args) => suspend(&args, session).await,
         OrgsCommand::Resume(OrgArg { org }) => resume(&org, session).await,
         OrgsCommand::Archive(args) => archive(&args, session).await,
@@ -164,7 +174,13 @@ async fn list(args: ListArgs, session: &mut Session) -> Result<(), CommandError>
 async fn show(org: &OrgName, session: &mut Session) -> Result<(), CommandError> {
     let id = session.org_id(org).await?.to_string();
     let reply: Verbatim<OrgReply> = session.client.get(&["api", "orgs", &id], &[]).await?;
-    session.row(&ORGS, &reply.view.org, reply.json())
+    match session.output {
+        Output::Table => {
+            let page = org_detail::page(&reply.view, session.screen.look);
+            session.screen.data(&page)
+        }
+        Output::Json | Output::Jsonl | Output::Csv => session.row(&ORGS, &reply.view.org, reply.json()),
+    }
 }
 
 async fn rename(args: &RenameArgs, session: &mut Session) -> Result<(), CommandError> {

@@ -10,6 +10,7 @@ pub mod json;
 pub mod key_detail;
 pub mod keys;
 pub mod operators;
+pub mod org_detail;
 pub mod orgs;
 pub mod prices;
 pub mod replay;

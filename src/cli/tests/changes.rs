@@ -23,6 +23,43 @@ async fn limits_that_are_not_given_stay() {
 }
 
 #[tokio::test]
+async fn what_an_org_gives_and_what_it_bounds_are_changed_apart() {
+    let mut before = org("acme");
+    before["limits"] = json!({
+        "key_defaults": { "budgets": [{ "window": "day", "limit": "1" }] },
+        "key_bounds": { "budgets": [{ "window": "day", "limit": "5" }], "requests_per_minute": 60 },
+    });
+    let mut after = json!({ "org": before, "revision": 1, "position": 7 });
+    after["keys_outside_bounds"] = json!({ "count": 3, "keys": [{ "id": KEY, "name": "nightly", "last_four": "a1b2", "fields": ["budgets"] }] });
+    let answers = || vec![Canned::json(&json!({ "org": before })), Canned::json(&after)];
+    let server = FakeServer::answering(answers()).await;
+    let ran = run(&server, &["orgs", "bounds", ORG, "--budget", "month=50", "--remove", "rpm"]).await;
+    ran.result.unwrap();
+    assert_eq!(server.lines(), [format!("GET /api/orgs/{ORG}"), format!("PUT /api/orgs/{ORG}/limits")]);
+    let bounds =
+        json!({ "budgets": [{ "window": "day", "limit": "5" }, { "window": "month", "limit": "50" }] });
+    let defaults = json!({ "budgets": [{ "window": "day", "limit": "1" }] });
+    assert_eq!(body(&server, 1), json!({ "key_defaults": defaults, "key_bounds": bounds }));
+    assert!(
+        ran.words.contains(&format!(
+            "3 keys are wider already, and so until changed: {KEY} “nightly” (budgets) and 2 more."
+        )),
+        "{}",
+        ran.words
+    );
+    let server = FakeServer::answering(answers()).await;
+    run(&server, &["orgs", "defaults", ORG, "--none"]).await.result.unwrap();
+    assert_eq!(body(&server, 1), json!({ "key_bounds": before["limits"]["key_bounds"] }));
+    let server = FakeServer::answering(vec![Canned::json(&after)]).await;
+    let shown = run(&server, &["orgs", "show", ORG]).await.data;
+    for part in
+        ["Limits that new keys get", "day $1.00", "Bounds that no key", "60", "3 keys are wider already"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[tokio::test]
 async fn limits_that_a_later_server_knows_are_not_lost_by_changing_others() {
     let reply = json!({ "key": { "limits": { "unlimited": true, "moods": [] } } });
     let server = FakeServer::answering(vec![Canned::json(&reply)]).await;

@@ -256,8 +256,8 @@ async fn an_org_is_found_by_its_exact_name() {
     let show = format!("GET /api/orgs/{ORG}");
     let as_of_now = "GET /api/orgs?q=Acme&min_position=77&limit=200";
     assert_eq!(server.lines(), ["GET /api/ledger", as_of_now, show.as_str()]);
-    let table = "Org                                   Name  Status    Keys  Created\n\
-                 0197b5a0-0000-7000-8000-000000000001  Acme  ● active  –     2026-11-01 08:00Z\n";
+    let table = "Org      0197b5a0-0000-7000-8000-000000000001\nName     Acme\nStatus   ● active\n\
+                 Created  2026-11-01 08:00:00Z\n";
     assert_eq!(ran.data, table);
 
     let none = FakeServer::answering(vec![ledger(Value::Null), page(json!([row(ORG, "Acme Two")]))]).await;

@@ -22,7 +22,7 @@ pub use key::{
 };
 pub use key_row::{Cap, KeyRow, Labels, Limits};
 pub use operator::{LinkReply, Operator, OperatorLink, OperatorReply, SignedOut};
-pub use org::{Org, OrgReply};
+pub use org::{KeyOutside, KeysOutside, LimitsOfOrg, Org, OrgLimits, OrgReply, WithOrgLimits};
 pub use price::{MainRates, PriceRow, PriceTier};
 pub use replay::KeyThen;
 pub use spend::{SpendGroup, SpendReply, SpendRow, SpendTotal};

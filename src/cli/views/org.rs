@@ -1,7 +1,10 @@
 //! An org, in a list or by itself, and the answers that hold one.
 
-use nemo_events::{OrgId, Timestamp};
+use nemo_events::org::OrgLimits as AllLimits;
+use nemo_events::{KeyId, OrgId, Timestamp};
 use serde::Deserialize;
+
+use super::Limits;
 
 /// An org, in a list or by itself.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,6 +20,55 @@ pub struct Org {
     /// How many keys it has, revoked ones included; told in lists only.
     #[serde(default)]
     pub keys: Option<u64>,
+    /// What it states for its keys.
+    #[serde(default)]
+    pub limits: OrgLimits,
+}
+
+/// What an org states for its keys.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct OrgLimits {
+    /// What a new key gets that states nothing.
+    pub key_defaults: Option<Limits>,
+    /// What no key may be wider than.
+    pub key_bounds: Option<Limits>,
+}
+
+/// Keys that are wider than the bounds of their org.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeysOutside {
+    /// How many there are.
+    pub count: u64,
+    /// The newest of them.
+    #[serde(default)]
+    pub keys: Vec<KeyOutside>,
+}
+
+/// A key that is wider than the bounds of its org.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeyOutside {
+    /// The key.
+    pub id: KeyId,
+    /// What people call it.
+    pub name: String,
+    /// In which fields.
+    #[serde(default)]
+    pub fields: Vec<String>,
+}
+
+/// What is read of an org in order to change its limits: all of them, or none.
+#[derive(Debug, Deserialize)]
+pub struct LimitsOfOrg {
+    /// The org.
+    pub org: WithOrgLimits,
+}
+
+/// See [`LimitsOfOrg`].
+#[derive(Debug, Deserialize)]
+pub struct WithOrgLimits {
+    /// What it states for its keys.
+    pub limits: AllLimits,
 }
 
 /// The answer to whatever shows or changes one org.
@@ -24,6 +76,9 @@ pub struct Org {
 pub struct OrgReply {
     /// The org.
     pub org: Org,
+    /// Keys that are wider than its bounds, where there are bounds and lists can be read.
+    #[serde(default)]
+    pub keys_outside_bounds: Option<KeysOutside>,
     /// Keys that were revoked by archiving it.
     #[serde(default)]
     pub keys_revoked: u64,

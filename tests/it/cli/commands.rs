@@ -34,6 +34,8 @@ const REMOTE: &[(&str, &str)] = &[
     ("orgs list", ""),
     ("orgs show", "ORG"),
     ("orgs rename", "NEW_ORG renamed"),
+    ("orgs defaults", "NEW_ORG --budget month=25"),
+    ("orgs bounds", "NEW_ORG --budget month=100 --model gpt-*"),
     ("orgs suspend", "NEW_ORG"),
     ("orgs resume", "NEW_ORG"),
     ("orgs archive", "NEW_ORG --yes"),
