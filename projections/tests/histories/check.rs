@@ -9,13 +9,13 @@ use nemo_events::{KeyEvent, Timestamp};
 use nemo_projections::Refusal;
 use nemo_projections::decide::{ForfeitCharge, Forfeiter};
 use nemo_projections::rate::Bucket;
-use nemo_projections::refusal::BudgetShort;
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 
 use super::script::{Asked, Step};
 use super::world::{Decided, World, once_of};
-use crate::reference::{Short, Standing, Verdict, Wish, calendar, price};
+use crate::reference::told::told;
+use crate::reference::{Standing, Verdict, Wish, calendar, price};
 use crate::support::{call_id, secret};
 
 type Checked = Result<(), TestCaseError>;
@@ -68,7 +68,7 @@ impl World {
         self.asked += 1;
         let command = self.authorize(call_id(self.asked), asked);
         let decided = self.execute(&command);
-        prop_assert_eq!(verdict(&decided), expected.clone());
+        prop_assert_eq!(told(&decided), expected.clone());
         let Verdict::Admitted { output_limit, .. } = expected else {
             self.note(decided.unwrap_err().code());
             return Ok(());
@@ -242,41 +242,6 @@ impl World {
             prop_assert_eq!(self.ledger.standing(*call), expected);
         }
         Ok(())
-    }
-}
-
-fn verdict(decided: &Decided) -> Verdict {
-    let refusal = match decided {
-        Ok(events) => match events.as_slice() {
-            [KeyEvent::CallAuthorized(event)] => {
-                return Verdict::Admitted {
-                    output_limit: event.output_limit,
-                    amount: event.hold.amount.as_nanos().into(),
-                    input_amount: event.hold.input_amount.as_nanos().into(),
-                };
-            }
-            other => panic!("no authorisation but {other:?}"),
-        },
-        Err(refusal) => refusal,
-    };
-    match refusal {
-        Refusal::RequestRate { retry_after_micros, .. } | Refusal::TokenRate { retry_after_micros, .. } => {
-            Verdict::Wait(refusal.code(), (*retry_after_micros).into())
-        }
-        Refusal::BudgetExceeded(s) | Refusal::BudgetHeld(s) => Verdict::Short(refusal.code(), short(s)),
-        _ => Verdict::Refused(refusal.code()),
-    }
-}
-
-fn short(short: &BudgetShort) -> Short {
-    Short {
-        window: short.window,
-        limit: short.limit.as_nanos().into(),
-        settled: short.settled.as_nanos().into(),
-        held: short.held.as_nanos().into(),
-        needed: short.needed.as_nanos().into(),
-        resets_at: short.resets_at.map(Timestamp::as_micros),
-        output_limit_that_fits: short.output_limit_that_fits,
     }
 }
 

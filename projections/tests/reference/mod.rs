@@ -6,6 +6,7 @@
 pub(crate) mod calendar;
 pub(crate) mod price;
 pub(crate) mod rates;
+pub(crate) mod told;
 mod verdict;
 
 use std::sync::Arc;

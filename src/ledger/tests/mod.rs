@@ -11,6 +11,7 @@
 
 mod accounts;
 mod answers;
+mod books;
 mod budget;
 mod clock;
 mod conflicts;

@@ -2,6 +2,7 @@
 //! be made to go wrong in its own way. Each ledger has one of its own; the events are shared.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -41,8 +42,20 @@ pub(super) enum Reading {
     Behind,
 }
 
+/// What becomes of the appends in flight as a node dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Death {
+    /// They never happen.
+    Lost,
+    /// They happen, and nobody is there to be told.
+    Written,
+    /// They may happen yet: at `commit_late`.
+    Late,
+}
+
 #[derive(Default)]
 struct Script {
+    death: Option<Death>,
     outcomes: VecDeque<Outcome>,
     readings: VecDeque<Reading>,
     always_away: bool,
@@ -163,6 +176,17 @@ impl Probe {
         self.script.lock().unwrap().sent.clone()
     }
 
+    /// The node is dead: what it sends from now on goes nowhere, and it gets no answer any more.
+    pub(super) fn die(&self, death: Death) {
+        self.script.lock().unwrap().death = Some(death);
+        self.release_appends();
+        self.release_reads();
+    }
+
+    fn death(&self) -> Option<Death> {
+        self.script.lock().unwrap().death
+    }
+
     async fn begin(&self) {
         let now = {
             let mut script = self.script.lock().unwrap();
@@ -183,8 +207,19 @@ fn away() -> String {
 #[async_trait]
 impl EventStore for Probe {
     async fn append(&self, expected: Expected, events: Vec<Sealed>) -> Result<Position, AppendError> {
+        if self.death().is_some() {
+            return pending().await;
+        }
         self.script.lock().unwrap().sent.push(events.clone());
         pass(&self.appends).await;
+        if let Some(death) = self.death() {
+            match death {
+                Death::Lost => {}
+                Death::Written => drop(self.memory.append(expected, events).await),
+                Death::Late => self.script.lock().unwrap().late.push((expected, events)),
+            }
+            return pending().await;
+        }
         self.begin().await;
         let outcome = {
             let mut script = self.script.lock().unwrap();
@@ -223,6 +258,9 @@ impl EventStore for Probe {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<EventRecord>, ReadError> {
+        if self.death().is_some() {
+            return pending().await;
+        }
         self.begin().await;
         let reading = {
             let mut script = self.script.lock().unwrap();

@@ -78,7 +78,7 @@ pub(super) async fn node_with_memory_for(
     node
 }
 
-async fn open(memory: &Arc<MemoryStore>, pace: Pace, accounts_max_bytes: u64) -> Node {
+pub(super) async fn open(memory: &Arc<MemoryStore>, pace: Pace, accounts_max_bytes: u64) -> Node {
     open_with(memory, pace, accounts_max_bytes, Arc::new(NoSnapshots)).await
 }
 
@@ -284,7 +284,7 @@ pub(super) fn presented() -> PresentedSecret {
     PresentedSecret { digests: vec![(pepper, digest)] }
 }
 
-fn card() -> PriceCard {
+pub(super) fn card() -> PriceCard {
     PriceCard {
         provider: "acme".to_owned(),
         model: "acme-large-1".to_owned(),
