@@ -7,6 +7,7 @@ use crate::catalogue::{Catalogue, CatalogueError};
 use crate::config::Config;
 use crate::providers::openai::InertFields;
 use crate::providers::{Providers, UnusableProvider};
+use crate::proxy::Tries;
 
 /// What calls go by.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Terms {
     pub held_wait: Duration,
     /// Calls in a row that a provider may leave without an answer.
     pub unknown_ends_at_most: u32,
+    /// How often a request that came to nothing is tried again.
+    pub tries: Tries,
 }
 
 /// Why a configuration makes no terms.
@@ -47,6 +50,11 @@ impl Terms {
             deadline_secs: config.calls.deadline_secs,
             held_wait: Duration::from_secs(config.calls.held_wait_secs.into()),
             unknown_ends_at_most: config.calls.unknown_ends_at_most,
+            tries: Tries {
+                attempts_at_most: config.calls.attempts_at_most,
+                retries_at_most: config.calls.retries_at_most,
+                retry_wait: Duration::from_secs(config.calls.retry_wait_secs.into()),
+            },
         })
     }
 }

@@ -348,7 +348,9 @@ impl KeyState {
             return Err(CorruptLog("a call was authorised twice"));
         }
         self.windows.hold(now, e.hold.amount)?;
-        self.request_rate = self.request_rate.plus(self.request_limit(), 1, now);
+        // Further attempts serve a request that was counted.
+        let requests = u64::from(e.attempt <= 1);
+        self.request_rate = self.request_rate.plus(self.request_limit(), requests, now);
         self.token_rate = self.token_rate.plus(self.limits.tokens_per_minute, e.hold.tokens(), now);
         let open = OpenCall {
             authorized_at: now,

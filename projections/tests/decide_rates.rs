@@ -2,7 +2,7 @@
 
 use nemo_events::limits::KeyLimits;
 use nemo_projections::Refusal;
-use nemo_projections::decide::{ForfeitCharge, Forfeiter, SetLimits};
+use nemo_projections::decide::{Authorize, ForfeitCharge, Forfeiter, SetLimits};
 use nemo_projections::testing::KeyHistory;
 
 use crate::support::{
@@ -42,6 +42,20 @@ fn calls_are_open_at_the_same_time_up_to_the_limit_and_any_end_makes_room() {
     key.execute(&forfeit(3, ForfeitCharge::Hold, Forfeiter::Owner), noon()).unwrap();
     key.execute(&call(6), noon()).unwrap();
     key.when(&call(7), noon()).then_refused(&Refusal::Concurrency { limit: 3 });
+}
+
+#[test]
+fn further_attempts_at_a_request_are_no_further_requests_but_calls_and_tokens() {
+    let again = |n: u128, attempt: u32| Authorize { attempt, ..call(n) };
+    let mut key = key(KeyLimits { concurrent_calls: Some(1), tokens_per_minute: Some(400), ..rpm(1) });
+    key.execute(&call(1), noon()).unwrap();
+    key.when(&again(2, 2), noon()).then_refused(&Refusal::Concurrency { limit: 1 });
+    key.execute(&void(1), noon()).unwrap();
+    key.execute(&again(2, 2), noon()).unwrap();
+    assert_eq!(state(&key).request_rate.remaining(1, noon()), 0);
+    key.execute(&void(2), noon()).unwrap();
+    assert!(matches!(refused(&key, &call(3), noon()), Refusal::RequestRate { limit: 1, .. }));
+    key.execute(&call(3), later(noon(), 60 * SECOND)).unwrap();
 }
 
 #[test]

@@ -97,6 +97,12 @@ section! {
         held_wait_secs: u32 = Whole(0..=60), "5";
         /// Calls in a row that a provider may leave without an answer, each charged its hold, before none is sent to it for 10 s; 0: any number.
         unknown_ends_at_most: u32 = Whole(0..=1000), "10";
+        /// Calls that one request may make where each before came to nothing and cost nothing: at the next provider that serves the model, or the same one again; 1: no second one.
+        attempts_at_most: u32 = Whole(1..=10), "3";
+        /// How often a provider is asked again before the next one is. Official clients ask again by themselves.
+        retries_at_most: u32 = Whole(0..=9), "0";
+        /// Longest pause before a provider is asked again; one that asks for a longer one (`retry-after`) is passed over.
+        retry_wait_secs: u32 = Whole(0..=60), "2";
         /// Request fields that are passed on although Nemo does not know them: you vouch that they cost nothing.
         inert_fields: Vec<String> = List(Text("a name such as \"top_a\" or \"messages[].images\"", not_empty::<String>)), "none";
     }

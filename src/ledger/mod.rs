@@ -40,7 +40,7 @@ pub use lines::{Lines, Waiter};
 pub use operators::Taking;
 pub use replay::{KeyThen, Moment};
 pub use room::{BudgetLeft, RateLeft, Room};
-pub use running::{Cut, Place, Running};
+pub use running::{Cut, CutSignal, Place, Running};
 pub use snapshots::{KEEP_EVERY, Kept, NoSnapshots, Snapshots, last_kept};
 
 use std::collections::HashSet;

@@ -31,15 +31,19 @@ pub struct Place<'a> {
     running: &'a Running,
     key: KeyId,
     call: CallId,
-    cut: watch::Receiver<Option<Cut>>,
+    cut: CutSignal,
 }
+
+/// Tells a running call that it must end.
+#[derive(Debug, Clone)]
+pub struct CutSignal(watch::Receiver<Option<Cut>>);
 
 impl Running {
     /// Puts a call on the list. Must come before its authorisation, so that no revoke falls between.
     pub fn enter(&self, key: KeyId, call: CallId) -> Place<'_> {
         let (sender, cut) = watch::channel(None);
         self.lock().entry(key).or_default().insert(call, sender);
-        Place { running: self, key, call, cut }
+        Place { running: self, key, call, cut: CutSignal(cut) }
     }
 
     /// Cuts every running call of a key.
@@ -81,11 +85,24 @@ impl Running {
 impl Place<'_> {
     /// Waits until the call must end.
     pub async fn cut(&mut self) -> Cut {
+        self.cut.given().await
+    }
+
+    /// What tells it so.
+    #[must_use]
+    pub fn signal(&self) -> CutSignal {
+        self.cut.clone()
+    }
+}
+
+impl CutSignal {
+    /// Waits until the call must end.
+    pub async fn given(&mut self) -> Cut {
         loop {
-            if let Some(cut) = *self.cut.borrow_and_update() {
+            if let Some(cut) = *self.0.borrow_and_update() {
                 return cut;
             }
-            if self.cut.changed().await.is_err() {
+            if self.0.changed().await.is_err() {
                 // The list went away with the node.
                 return Cut::Stopping;
             }

@@ -14,6 +14,8 @@ metrics! {
     pub struct ProviderMetrics {
         /// Calls sent to a provider by what came back: 2xx, 3xx, 4xx, 429, 5xx, unreachable, timeout, reset, or cut where the call was ended from this side before any answer.
         outcomes: Labelled<Outcome, Counter> = "nemo_provider_calls";
+        /// Attempts at a request that followed on one at this provider which cost nothing: why (as outcome; or suspended by its breaker, or refused by the key's limits there), and whether the next is at the same provider or another.
+        fallbacks: Labelled<Fallback, Counter> = "nemo_provider_fallbacks";
         /// Time from sending a call to the first byte of the answer's body.
         first_byte: Labelled<Name, Histogram<Seconds>> = "nemo_provider_first_byte_seconds";
         /// Time from sending a call to the end of its answer.
@@ -34,6 +36,14 @@ pub struct Outcome {
     outcome: &'static str,
 }
 
+/// What followed on an attempt that came to nothing.
+#[derive(Debug, EncodeLabelSet)]
+pub struct Fallback {
+    provider: String,
+    why: &'static str,
+    next: &'static str,
+}
+
 impl Labels for Name {
     const NAMES: &'static [&'static str] = &["provider"];
     const MOST: usize = 64;
@@ -52,7 +62,22 @@ impl Labels for Outcome {
     }
 }
 
+impl Labels for Fallback {
+    const NAMES: &'static [&'static str] = &["provider", "why", "next"];
+    const MOST: usize = 256;
+
+    fn rest() -> Self {
+        Self { provider: OTHER.to_owned(), why: OTHER, next: OTHER }
+    }
+}
+
 impl ProviderMetrics {
+    /// An attempt at a provider came to nothing, and another follows at the `same` one or an `other`.
+    pub fn fell_back(&self, provider: &str, why: &'static str, next: &'static str) {
+        let is_it = |known: &Fallback| known.why == why && known.next == next && known.provider == provider;
+        self.fallbacks.of(is_it, || Fallback { provider: provider.to_owned(), why, next }).inc();
+    }
+
     /// A call to a provider came to its end.
     pub fn called(
         &self,

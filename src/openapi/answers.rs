@@ -42,6 +42,10 @@ const OF_PEOPLE: &[&str] = &["session_ended", "role_not_allowed", "cross_site_re
 const HEADERS: &[(&str, &str)] = &[
     ("x-request-id", "The request's id. It finds the request in the log."),
     ("x-nemo-call-id", "The call's id in the ledger."),
+    (
+        "x-nemo-attempts",
+        "How many calls the request made, where it was more than one; `x-nemo-call-id` is the last.",
+    ),
     ("x-nemo-cost", "What the call is charged, in dollars. A stream says it in its last event instead."),
     (
         "x-nemo-budget-remaining",
@@ -55,7 +59,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-should-retry", "`false` where a retry cannot help. The official clients obey it."),
 ];
 const OF_CALLS: &[&str] =
-    &["x-nemo-call-id", "x-nemo-cost", "x-nemo-budget-remaining", "x-nemo-output-limit"];
+    &["x-nemo-call-id", "x-nemo-attempts", "x-nemo-cost", "x-nemo-budget-remaining", "x-nemo-output-limit"];
 const OF_FAILURES: &[&str] = &["retry-after", "x-should-retry"];
 
 /// The headers, for the document's components.

@@ -1,5 +1,5 @@
-//! Which provider serves a model: first the provider that the name itself asks for (`provider/model`), then all
-//! of them in the order of the configuration. The first with a price wins.
+//! Which providers serve a model: the one that the name itself asks for (`provider/model`), and then only that; else
+//! all of them in the order of the configuration, as far as they have a price. The first is asked first.
 //!
 //! There is no cache of routes: a look-up is a few hashes of a short name, takes no lock, and names that nobody
 //! serves leave nothing behind.
@@ -88,29 +88,45 @@ impl Providers {
         self.0.iter().find(|provider| provider.name == name)
     }
 
-    /// Where a call for a model goes.
+    /// Where a call for a model goes first.
     ///
     /// # Errors
     /// [`PriceRefusal::ModelNotPriced`] if the model is known here but has no price or no limits,
     /// [`PriceRefusal::ModelNotFound`] if nobody serves it.
     pub fn route(&self, model: &str, at: Timestamp) -> Result<Route, PriceRefusal> {
+        self.found(model, at, 1)?.pop().ok_or(PriceRefusal::ModelNotFound)
+    }
+
+    /// Where a call for a model may go, in turn: at least one. A name that asks for its provider leads nowhere else.
+    ///
+    /// # Errors
+    /// As [`Self::route`].
+    pub fn routes(&self, model: &str, at: Timestamp) -> Result<Vec<Route>, PriceRefusal> {
+        self.found(model, at, usize::MAX)
+    }
+
+    fn found(&self, model: &str, at: Timestamp, most: usize) -> Result<Vec<Route>, PriceRefusal> {
         if model.len() > LONGEST_NAME {
             return Err(PriceRefusal::ModelNotFound);
         }
         let asked_for = model.split_once('/').and_then(|(name, rest)| Some((self.get(name)?, rest)));
-        let candidates = asked_for.into_iter().chain(self.0.iter().map(|provider| (provider, model)));
-        let mut refusal = PriceRefusal::ModelNotFound;
-        for (provider, name) in candidates {
+        let own = asked_for.into_iter().map(|(provider, name)| (provider, name, 1));
+        let all = self.0.iter().map(|provider| (provider, model, most));
+        let (mut routes, mut refusal) = (Vec::new(), PriceRefusal::ModelNotFound);
+        for (provider, name, enough) in own.chain(all) {
             match provider.offer(name, at) {
                 Offer::Priced(provider_model, card) => {
                     let provider = Arc::clone(provider);
-                    return Ok(Route { provider, provider_model, card_id: card.id, card: card.card });
+                    routes.push(Route { provider, provider_model, card_id: card.id, card: card.card });
                 }
                 Offer::Unpriced => refusal = PriceRefusal::ModelNotPriced,
                 Offer::None => {}
             }
+            if routes.len() >= enough {
+                break;
+            }
         }
-        Err(refusal)
+        if routes.is_empty() { Err(refusal) } else { Ok(routes) }
     }
 
     /// The models that have a price, as `GET /v1/models` shows them: see [`Self::offers`].
@@ -235,6 +251,21 @@ mod tests {
         assert_eq!(ends(&two, "groq/openai/gpt-oss-20b"), to("groq", "openai/gpt-oss-20b"));
         assert_eq!(ends(&two, "groq/gpt-4o-mini"), Err(PriceRefusal::ModelNotFound));
         assert_eq!(ends(&two, "nobody/gpt-4o-mini"), Err(PriceRefusal::ModelNotFound));
+    }
+
+    #[test]
+    fn a_plain_name_leads_to_all_who_have_a_price_in_order_and_a_name_with_a_provider_to_that_alone() {
+        let two = providers(TWO);
+        let all = |model: &str| -> Vec<String> {
+            let routes = two.routes(model, now()).unwrap();
+            routes.iter().map(|route| route.provider.name.clone()).collect()
+        };
+        assert_eq!(all("gpt-4o-mini"), ["openai", "mine"]);
+        assert_eq!(all("openai/gpt-4o-mini"), ["openai"]);
+        assert_eq!(all("mine/gpt-4o-mini"), ["mine"]);
+        assert_eq!(all("my-model"), ["mine"]);
+        assert_eq!(two.routes("lost", now()).unwrap_err(), PriceRefusal::ModelNotPriced);
+        assert_eq!(two.routes("nothing", now()).unwrap_err(), PriceRefusal::ModelNotFound);
     }
 
     #[test]

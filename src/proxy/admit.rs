@@ -1,13 +1,16 @@
 //! Authorize: asks the ledger for leave to make the call. Where only the cheap bound of the input stands
 //! in the way, the model's own tokenizer is asked and the ledger is asked again.
 
+use std::time::{Duration, Instant};
+
 use nemo_events::key::{BoundBasis, CallAuthorized};
 use nemo_events::limits::Endpoint;
 use nemo_events::{CallId, KeyId};
 use nemo_projections::Refusal;
-use nemo_projections::decide::{Authorize, Priced};
+use nemo_projections::decide::Authorize;
 use nemo_projections::hold::Ask;
 
+use super::attempts::Attempt;
 use super::client::Ours;
 use super::headers::{self, Headers};
 use super::prepare::Prepared;
@@ -16,12 +19,32 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::Failure;
 use crate::ledger::{Authorized, ExecuteError, Lines, Place};
+use crate::providers::Route;
 use crate::providers::openai::exact_input_tokens;
 
 /// Why a call is not made, and what the answer's headers tell of it, or of the call that was made before.
 pub(super) struct Denied {
     pub(super) failure: Failure,
     pub(super) headers: Headers,
+    pub(super) why: Why,
+}
+
+/// What it hangs on that a call is not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its caller, or the request itself: it would be the same at any provider.
+    Request,
+    /// What it may cost there, or what the key allows there.
+    ThisProvider,
+    /// The ledger did not answer.
+    NoAnswer,
+}
+
+/// What a call that waits for money needs: its place among the running ones, and what is left of the request's
+/// patience.
+pub(super) struct Waiting<'a, 'p> {
+    pub(super) place: &'a mut Place<'p>,
+    pub(super) patience: &'a mut Duration,
 }
 
 /// Authorises the call, or says why not. A refusal is counted.
@@ -29,17 +52,43 @@ pub(super) async fn admit(
     app: &App,
     caller: &Caller,
     prepared: &Prepared,
-    place: &mut Place<'_>,
+    attempt: &Attempt,
+    waiting: Waiting<'_, '_>,
     ours: &mut Ours,
 ) -> Result<Authorized, Denied> {
-    authorize(app, caller, prepared, place, ours).await.map_err(|error| {
+    authorize(app, caller, prepared, attempt, waiting, ours).await.map_err(|error| {
         let failure = Failure::from(&error);
         let ExecuteError::Refused(refusal) = &error else {
-            return Denied { failure, headers: headers::call(prepared.call) };
+            return Denied { failure, headers: headers::call(attempt.call), why: Why::NoAnswer };
         };
-        app.ledger.count_refusal(caller.key(), refusal, prepared.client.address.as_deref());
-        Denied { failure, headers: told_of(refusal, prepared.call) }
+        let why = if concerns_the_request(refusal) { Why::Request } else { Why::ThisProvider };
+        // A provider that is passed over is no refusal: its caller is told of what came of the attempts before.
+        if attempt.number == 1 || why == Why::Request {
+            app.ledger.count_refusal(caller.key(), refusal, prepared.client.address.as_deref());
+        }
+        Denied { failure, headers: told_of(refusal, attempt.call), why }
     })
+}
+
+/// Whether a refusal stands whichever provider is asked.
+const fn concerns_the_request(refusal: &Refusal) -> bool {
+    use Refusal as R;
+    matches!(
+        refusal,
+        R::InvalidKey
+            | R::Revoked
+            | R::Blocked
+            | R::OrgSuspended
+            | R::OrgArchived
+            | R::SecretRotated
+            | R::Expired
+            | R::AddressNotAllowed
+            | R::EndpointNotAllowed(_)
+            | R::ModelNotAllowed(_)
+            | R::IdempotencyKeyReused
+            | R::CallRunning(_)
+            | R::CallAlreadyBilled { .. }
+    )
 }
 
 /// A request that was sent before is told of the call that it made then.
@@ -59,14 +108,18 @@ async fn authorize(
     app: &App,
     caller: &Caller,
     prepared: &Prepared,
-    place: &mut Place<'_>,
+    attempt: &Attempt,
+    waiting: Waiting<'_, '_>,
     ours: &mut Ours,
 ) -> Result<Authorized, ExecuteError> {
-    let mut asking = Asking::of(app, caller, prepared).await?;
+    let mut asking = Asking::of(app, caller, prepared, attempt).await?;
     if let Ok(priced) = &asking.command.priced {
         app.ledger.publish(priced.card_id, &priced.card).await?;
     }
-    waiting::ask(&mut asking, prepared.held_wait, place, ours).await
+    let (Waiting { place, patience }, began) = (waiting, Instant::now());
+    let told = waiting::ask(&mut asking, *patience, place, ours).await;
+    *patience = patience.saturating_sub(began.elapsed());
+    told
 }
 
 /// A call that leave is asked for, once or more often.
@@ -74,6 +127,7 @@ pub(super) struct Asking<'a> {
     app: &'a App,
     caller: &'a Caller,
     prepared: &'a Prepared,
+    route: Option<&'a Route>,
     command: Authorize,
     /// Nothing smaller can be said of its input.
     is_exact: bool,
@@ -84,32 +138,30 @@ impl<'a> Asking<'a> {
         app: &'a App,
         caller: &'a Caller,
         prepared: &'a Prepared,
+        attempt: &Attempt,
     ) -> Result<Self, ExecuteError> {
+        let route = prepared.route(attempt.route);
         let org = caller.account().glance(|account| account.key.as_ref().map(|key| key.org));
         let command = Authorize {
-            call: prepared.call,
+            call: attempt.call,
             request: prepared.request,
-            attempt: 1,
+            attempt: attempt.number,
             presented: caller.presented().clone(),
             org: app.ledger.standing(org).await?,
             address: caller.address(),
             client: prepared.client.clone(),
             endpoint: Endpoint::ChatCompletions,
             model: prepared.chat.model.clone(),
-            priced: prepared.route.as_ref().map_err(Clone::clone).map(|route| Priced {
-                provider: route.provider.name.clone(),
-                provider_model: route.provider_model.clone(),
-                card_id: route.card_id,
-                card: route.card.clone(),
-            }),
+            priced: route.as_ref().map(|route| route.priced()).map_err(Clone::clone),
             ask: prepared.ask,
-            deadline_secs: prepared.deadline_secs,
+            deadline_secs: attempt.deadline_secs,
             tags: prepared.claims.clone(),
             streams: prepared.chat.streams,
             hidden_output: false,
             once: prepared.once.clone(),
         };
-        Ok(Self { app, caller, prepared, command, is_exact: prepared.ask.basis != BoundBasis::Bytes })
+        let is_exact = prepared.ask.basis != BoundBasis::Bytes;
+        Ok(Self { app, caller, prepared, route: route.ok(), command, is_exact })
     }
 
     pub(super) fn key(&self) -> KeyId {
@@ -146,7 +198,7 @@ impl<'a> Asking<'a> {
         if !hangs_on_the_bound(refusal) || std::mem::replace(&mut self.is_exact, true) {
             return false;
         }
-        let Some(ask) = exact_ask(self.prepared).await else { return false };
+        let Some(ask) = exact_ask(self.prepared, self.route).await else { return false };
         self.command.ask = ask;
         true
     }
@@ -165,8 +217,8 @@ fn hangs_on_the_bound(refusal: &Refusal) -> bool {
 }
 
 /// The same request with its input counted by the model's tokenizer, if there is one and it helps.
-async fn exact_ask(prepared: &Prepared) -> Option<Ask> {
-    let tokenizer = prepared.route.as_ref().ok()?.card.tokenizer?;
+async fn exact_ask(prepared: &Prepared, route: Option<&Route>) -> Option<Ask> {
+    let tokenizer = route?.card.tokenizer?;
     let (body, chat) = (prepared.body.clone(), prepared.chat.clone());
     // Counting a long text takes milliseconds, and the first time loads the tokenizer's tables.
     let counted = tokio::task::spawn_blocking(move || exact_input_tokens(&body, &chat, tokenizer)).await;

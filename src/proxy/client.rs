@@ -8,10 +8,9 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::Stream;
-use nemo_events::CallId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::headers;
+use super::headers::{self, Headers};
 use crate::error::{Failure, FailureReply};
 use crate::ledger::EndAnswer;
 
@@ -129,8 +128,7 @@ fn reply(request: &HttpRequest, head: Head) -> Result<HttpResponse, FailureReply
 }
 
 /// Answers with a failure, with what the call was charged all the same.
-pub(super) fn fail_settled(ours: &mut Ours, failure: Failure, end: Option<&EndAnswer>, call: CallId) {
-    let mut told = headers::call(call);
+pub(super) fn fail_settled(ours: &mut Ours, failure: Failure, end: Option<&EndAnswer>, mut told: Headers) {
     if let Some(end) = end {
         headers::cost(&mut told, end.charged);
         headers::room(&mut told, &end.room);

@@ -1,6 +1,8 @@
 //! `x-nemo-dry-run: true`: would this call be made, what would it hold, what stands in its way? Decided as the call
 //! itself would be, at this moment; nothing is sent, held, counted or recorded.
 
+use std::time::Instant;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use nemo_events::key::{BoundBasis, CallAuthorized};
@@ -9,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::admit::Asking;
+use super::attempts::Plan;
 use super::prepare::Prepared;
 use crate::app::App;
 use crate::auth::caller::Caller;
@@ -28,6 +31,8 @@ pub struct DryRun {
     model: String,
     /// What it would hold and where it would go; `null` where it would not be made.
     call: Option<DryCall>,
+    /// The providers that it would go to in turn, as long as each call before comes to nothing and costs nothing.
+    providers: Vec<String>,
     /// What stands in its way; `null` where it would be made.
     refusal: Option<DryRefusal>,
 }
@@ -92,21 +97,32 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> Result<bool, Failure> {
 /// # Errors
 /// Where nobody can tell now.
 pub(super) async fn answer(app: &App, caller: &Caller, prepared: &Prepared) -> Result<HttpResponse, Failure> {
-    let mut asking = Asking::of(app, caller, prepared).await.map_err(|error| Failure::from(&error))?;
+    let plan = Plan::new(prepared.tries, 1, prepared.deadline_secs, Instant::now());
+    let first = plan.attempt(prepared.call, Instant::now());
+    let mut asking =
+        Asking::of(app, caller, prepared, &first).await.map_err(|error| Failure::from(&error))?;
     let told = match asking.consider().await {
         Ok(event) => {
-            DryRun { admitted: true, model: event.model.clone(), call: Some(event.into()), refusal: None }
+            let (model, call) = (event.model.clone(), Some(event.into()));
+            DryRun { admitted: true, model, call, providers: providers(prepared), refusal: None }
         }
         Err(ExecuteError::Refused(refusal)) => DryRun {
             admitted: false,
             model: prepared.chat.model.clone(),
             call: None,
+            providers: providers(prepared),
             refusal: Some(Failure::from(&refusal).into()),
         },
         Err(error) => return Err(Failure::from(&error)),
     };
     let body = serde_json::to_string(&told).map_err(|_| Failure::internal())?;
     Ok(HttpResponse::Ok().content_type(MEDIA).body(body))
+}
+
+fn providers(prepared: &Prepared) -> Vec<String> {
+    let most = usize::try_from(prepared.tries.attempts_at_most).unwrap_or(usize::MAX);
+    let routes = prepared.routes.iter().flatten().take(most);
+    routes.map(|route| route.provider.name.clone()).collect()
 }
 
 impl From<CallAuthorized> for DryCall {

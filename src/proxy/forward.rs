@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use tokio::time::timeout;
 use tracing::{Span, info, warn};
 
+use super::attempts::{Help, help};
 use super::breaker::Breakers;
 use super::call::{Answer, Interrupts};
 use super::client::Ours;
@@ -31,7 +32,7 @@ const ERROR_BODY_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Dispatch<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) route: &'a Route,
-    pub(super) interrupts: Interrupts<'a>,
+    pub(super) interrupts: Interrupts,
     pub(super) metrics: &'a ProviderMetrics,
     pub(super) breakers: &'a Breakers,
     /// Whether the provider is told which trace the call is in.
@@ -69,6 +70,11 @@ impl Outcome {
         Self { verdict, facts, answer: Answer::Failure(failure) }
     }
 
+    fn in_vain(&self) -> Option<InVain> {
+        let help = help(self.verdict, self.facts.status)?;
+        Some(InVain { help, retry_after: self.facts.retry_after, why: self.came_back()? })
+    }
+
     /// What came back from the provider, as it is counted; `None` if nothing was sent.
     const fn came_back(&self) -> Option<&'static str> {
         match (self.verdict, self.facts.status) {
@@ -86,12 +92,30 @@ impl Outcome {
     }
 }
 
+/// A call that was sent, or will not be: how it went, what its client is owed, and whether another attempt at the
+/// request may help.
+pub(super) struct Forwarded {
+    pub(super) metered: Metered,
+    pub(super) answer: Answer,
+    pub(super) in_vain: Option<InVain>,
+}
+
+/// A call that came to nothing and will cost nothing, where another attempt may help.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InVain {
+    pub(super) help: Help,
+    /// The pause that the provider asked for.
+    pub(super) retry_after: Option<Duration>,
+    /// Why, as it is counted.
+    pub(super) why: &'static str,
+}
+
 /// Sends the call and sees its answer through. Whatever happens, the call comes out metered.
 pub(super) async fn forward(
     mut dispatch: Dispatch<'_>,
     authorized: Authorized,
     ours: &mut Ours,
-) -> (Metered, Answer) {
+) -> Forwarded {
     let started = Instant::now();
     let outcome = send(&mut dispatch, &authorized, started, ours).await;
     let span = Span::current();
@@ -104,7 +128,9 @@ pub(super) async fn forward(
         dispatch.tell_breaker(came_back);
     }
     let card = dispatch.route.card.clone();
-    (Metered::new(authorized, card, started, outcome.facts, outcome.verdict), outcome.answer)
+    let in_vain = outcome.in_vain();
+    let Outcome { verdict, facts, answer } = outcome;
+    Forwarded { metered: Metered::new(authorized, card, started, facts, verdict), answer, in_vain }
 }
 
 async fn send(
@@ -170,10 +196,10 @@ async fn answered(
     let facts = Facts {
         status: Some(response.status().as_u16()),
         provider_request: id.and_then(|id| provider_error::id(id, key)),
-        first_byte_ms: None,
+        ..Facts::default()
     };
     if !response.status().is_success() {
-        return refused(dispatch, response, facts).await;
+        return refused(dispatch, authorized, response, facts).await;
     }
     if authorized.event().streams {
         stream::relay(dispatch, authorized, started, response, facts, ours).await
@@ -242,11 +268,17 @@ fn cause(error: &reqwest::Error) -> String {
 }
 
 /// The provider said no, or broke: not billed, unless it reports usage all the same.
-async fn refused(dispatch: &mut Dispatch<'_>, mut response: reqwest::Response, facts: Facts) -> Outcome {
+async fn refused(
+    dispatch: &mut Dispatch<'_>,
+    authorized: &Authorized,
+    mut response: reqwest::Response,
+    mut facts: Facts,
+) -> Outcome {
     let provider = &dispatch.route.provider;
     let status = response.status().as_u16();
     let retry_after =
         response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    facts.retry_after = retry_after.map(Duration::from_secs);
     let mut body = Vec::new();
     let reading = async {
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -280,7 +312,7 @@ async fn refused(dispatch: &mut Dispatch<'_>, mut response: reqwest::Response, f
     Outcome {
         verdict,
         facts,
-        answer: Answer::Whole(whole::Whole::provider_error(dispatch.prepared.call, failure, &told)),
+        answer: Answer::Whole(whole::Whole::provider_error(authorized.event(), failure, &told)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Headers towards the client, built from empty: nothing of a provider's passes unless it is here.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use nemo_events::key::CallAuthorized;
 use nemo_events::{CallId, Nanos};
 
 use crate::ledger::Room;
@@ -8,6 +9,7 @@ use crate::ledger::Room;
 pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-nemo-call-id");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-nemo-attempts");
 const COST: HeaderName = HeaderName::from_static("x-nemo-cost");
 const BUDGET_REMAINING: HeaderName = HeaderName::from_static("x-nemo-budget-remaining");
 const OUTPUT_LIMIT: HeaderName = HeaderName::from_static("x-nemo-output-limit");
@@ -21,6 +23,20 @@ pub(super) fn call(call: CallId) -> Headers {
     let mut headers = Vec::with_capacity(8);
     put(&mut headers, CALL_ID, &call);
     headers
+}
+
+/// Which call this is, and which attempt at its request.
+pub(super) fn made(call: &CallAuthorized) -> Headers {
+    let mut headers = self::call(call.call);
+    attempts(&mut headers, call.attempt);
+    headers
+}
+
+/// How many calls the request made, where it was more than one.
+pub(super) fn attempts(headers: &mut Headers, made: u32) {
+    if made > 1 {
+        put(headers, ATTEMPTS, &made);
+    }
 }
 
 /// What the call cost.

@@ -1,9 +1,9 @@
 //! A call whose use was measured: from here the only way on is to settle.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use nemo_events::key::{Ending, Evidence, ForfeitReason, VoidReason};
+use nemo_events::key::{CallAuthorized, Ending, Evidence, ForfeitReason, VoidReason};
 use nemo_events::price::PriceCard;
 use nemo_events::{Rate, Usage};
 use nemo_projections::decide::{Forfeit, ForfeitCharge, Forfeiter, Settle, Void};
@@ -17,6 +17,8 @@ pub(super) struct Facts {
     pub(super) status: Option<u16>,
     pub(super) provider_request: Option<String>,
     pub(super) first_byte_ms: Option<u64>,
+    /// How long the provider asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
 }
 
 /// How a call ended.
@@ -50,6 +52,11 @@ impl Metered {
         verdict: Verdict,
     ) -> Self {
         Self { authorized, card, started, facts, verdict }
+    }
+
+    /// What was authorised.
+    pub(super) const fn event(&self) -> &CallAuthorized {
+        self.authorized.event()
     }
 
     /// Writes the call's end and waits until it is durable, however long that takes.

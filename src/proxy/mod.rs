@@ -3,10 +3,12 @@
 //! The order is in the types. A handler needs a [`Caller`] (authenticated); [`admit`] turns it into an
 //! `Authorized`, which exists only behind a durable event; `forward` takes that by value and gives a
 //! [`Metered`](metered::Metered), whose only way on is `settle`. All of it from `admit` on runs in a
-//! task of its own ([`call::run`]): the client's connection only receives, so that hanging up never
-//! drops a bill.
+//! task of its own ([`request::run`]): the client's connection only receives, so that hanging up never
+//! drops a bill. A request makes one call after the other ([`attempts`]) as long as each came to nothing, cost
+//! nothing, and the client has seen nothing of it.
 
 mod admit;
+mod attempts;
 pub mod breaker;
 mod call;
 mod claims;
@@ -19,12 +21,14 @@ mod metered;
 mod once;
 mod prepare;
 mod provider_error;
+mod request;
 pub mod scan;
 pub mod sse;
 mod stream;
 mod waiting;
 mod whole;
 
+pub use attempts::Tries;
 pub use dry_run::{DryRun, MEDIA as DRY_RUN};
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -51,7 +55,7 @@ pub async fn chat_completions(
         return dry_run::answer(&app, &caller, &prepared).await.map_err(refuse);
     }
     let (ours, theirs) = client::pair();
-    app.ledger.spawn(call::run(app.clone().into_inner(), caller, prepared, ours));
+    app.ledger.spawn(request::run(app.clone().into_inner(), caller, prepared, ours));
     theirs.reply(&request).await
 }
 

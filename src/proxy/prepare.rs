@@ -14,7 +14,7 @@ use nemo_projections::repeat::Once;
 use uuid::Uuid;
 
 use super::scan::{BodyError, Scanned};
-use super::{claims, once};
+use super::{Tries, claims, once};
 use crate::app::App;
 use crate::auth::{address, caller::Caller};
 use crate::catalogue::{Extra, has_price_for};
@@ -25,20 +25,24 @@ use crate::traces;
 
 /// A request that was understood, not yet allowed.
 pub(super) struct Prepared {
+    /// Its first call.
     pub(super) call: CallId,
     pub(super) request: RequestId,
     pub(super) body: Scanned,
     pub(super) chat: ChatRequest,
-    pub(super) route: Result<Route, PriceRefusal>,
+    /// Where it may go, in turn: at least one; or why nowhere.
+    pub(super) routes: Result<Vec<Route>, PriceRefusal>,
     pub(super) ask: Ask,
     pub(super) client: Client,
     pub(super) trace: traces::Caller,
-    /// How long the call may take in all.
+    /// How long the request may take in all, from its first call on.
     pub(super) deadline_secs: u32,
     /// How long it may wait for money that others hold.
     pub(super) held_wait: Duration,
     /// After how many lost calls in a row its provider gets no more.
     pub(super) unknown_ends_at_most: u32,
+    /// How often it may be tried.
+    pub(super) tries: Tries,
     /// What the caller says that it is for.
     pub(super) claims: Vec<String>,
     /// With an idempotency key, what the request is known by.
@@ -69,12 +73,16 @@ pub(super) fn chat(
     Ok(Prepared {
         call: CallId::from_uuid(Uuid::now_v7()),
         request: crate::request_id::of(request).ok_or_else(Failure::internal)?,
-        route: terms.providers.route(&chat.model, app.ledger.now()).and_then(|route| priceable(route, &chat)),
+        routes: terms
+            .providers
+            .routes(&chat.model, app.ledger.now())
+            .and_then(|routes| priceable(routes, &chat)),
         client: address::client(caller.address(), user_agent, app.config.server.record_clients),
         trace: traces::Caller::of(request.headers()),
         deadline_secs: terms.deadline_secs,
         held_wait: terms.held_wait,
         unknown_ends_at_most: terms.unknown_ends_at_most,
+        tries: terms.tries,
         once,
         claims: claims::of(request.headers(), &body),
         body,
@@ -84,11 +92,20 @@ pub(super) fn chat(
 }
 
 /// Audio is priced apart, or not at all: a card without a price for it would bill it as text.
-fn priceable(route: Route, chat: &ChatRequest) -> Result<Route, PriceRefusal> {
-    if chat.input.audio && !has_price_for(&route.card, Extra::InputAudio) {
+fn priceable(mut routes: Vec<Route>, chat: &ChatRequest) -> Result<Vec<Route>, PriceRefusal> {
+    routes.retain(|route| !chat.input.audio || has_price_for(&route.card, Extra::InputAudio));
+    if routes.is_empty() {
         return Err(PriceRefusal::NotPriceable("the model has no price for audio".to_owned()));
     }
-    Ok(route)
+    Ok(routes)
+}
+
+impl Prepared {
+    /// Where an attempt goes; or why nobody serves the model.
+    pub(super) fn route(&self, place: usize) -> Result<&Route, PriceRefusal> {
+        let routes = self.routes.as_ref().map_err(Clone::clone)?;
+        routes.get(place).ok_or(PriceRefusal::ModelNotFound)
+    }
 }
 
 fn body_failure(error: &BodyError) -> Failure {

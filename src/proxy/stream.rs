@@ -84,7 +84,7 @@ pub(super) async fn relay(
         let failure = Failure::provider_failed(&provider.name, "sent an encoded answer");
         return Outcome::failed(verdict, facts, failure);
     }
-    let mut head = headers::call(event.call);
+    let mut head = headers::made(event);
     headers::room(&mut head, &authorized.room());
     if event.output_limit_set {
         headers::output_limit(&mut head, event.output_limit);

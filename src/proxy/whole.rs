@@ -5,8 +5,7 @@ use std::time::Instant;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, HeaderValue, RETRY_AFTER};
 use bytes::{Bytes, BytesMut};
-use nemo_events::CallId;
-use nemo_events::key::Ending;
+use nemo_events::key::{CallAuthorized, Ending};
 use tokio::time::timeout;
 
 use super::call::{Answer, Interrupt};
@@ -33,8 +32,8 @@ pub(super) struct Whole {
 
 impl Whole {
     /// A provider's own error.
-    pub(super) fn provider_error(call: CallId, failure: Failure, told: &serde_json::Value) -> Self {
-        let mut headers = headers::call(call);
+    pub(super) fn provider_error(call: &CallAuthorized, failure: Failure, told: &serde_json::Value) -> Self {
+        let mut headers = headers::made(call);
         if let Some(secs) = failure.retry_after_secs {
             headers.push((RETRY_AFTER, HeaderValue::from(secs)));
         }
@@ -149,7 +148,7 @@ async fn read(
 
 fn metered(dispatch: &Dispatch<'_>, authorized: &Authorized, body: Bytes, mut facts: Facts) -> Outcome {
     let provider = &dispatch.route.provider;
-    let mut headers = headers::call(authorized.event().call);
+    let mut headers = headers::made(authorized.event());
     if authorized.event().output_limit_set {
         headers::output_limit(&mut headers, authorized.event().output_limit);
     }

@@ -27,6 +27,7 @@ mod ends;
 mod errors;
 mod events_reference;
 mod fake_provider;
+mod fallback;
 mod harness;
 mod holds;
 mod idempotency;

@@ -98,7 +98,7 @@ impl KeyCommand for Authorize {
         self.guard_repeat(key, now)?;
         let priced = self.priced.as_ref().map_err(|why| Refusal::Price(why.clone()))?;
         self.guard_flag(key, priced)?;
-        let granted = grant(key, &priced.card, &self.ask, now)?;
+        let granted = grant(key, &priced.card, self, now)?;
         let event = CallAuthorized {
             call: self.call,
             request: self.request,
@@ -233,7 +233,8 @@ struct Granted {
     hold: Hold,
 }
 
-fn grant(key: &KeyState, card: &PriceCard, ask: &Ask, now: Timestamp) -> Result<Granted, Refusal> {
+fn grant(key: &KeyState, card: &PriceCard, asked: &Authorize, now: Timestamp) -> Result<Granted, Refusal> {
+    let ask = &asked.ask;
     if let Some(asked) = ask.output_limit.filter(|asked| *asked > card.max_output_tokens) {
         return Err(Refusal::OutputLimitTooHigh { asked, model_max: card.max_output_tokens });
     }
@@ -244,7 +245,7 @@ fn grant(key: &KeyState, card: &PriceCard, ask: &Ask, now: Timestamp) -> Result<
     };
     let granted = Granted { output_limit, hold: checked_hold(card, ask, output_limit)? };
     guard_size(&key.limits, &granted.hold)?;
-    guard_rates(key, &granted.hold, now)?;
+    guard_rates(key, &granted.hold, asked.attempt, now)?;
     guard_budgets(key, card, ask, &granted, now)?;
     if key.windows.has_room(now, granted.hold.amount) { Ok(granted) } else { Err(out_of_range()) }
 }
@@ -301,14 +302,15 @@ fn guard_size(limits: &KeyLimits, hold: &Hold) -> Result<(), Refusal> {
     }
 }
 
-fn guard_rates(key: &KeyState, hold: &Hold, now: Timestamp) -> Result<(), Refusal> {
+/// Further attempts serve a request that was counted: the rate of requests does not bind them.
+fn guard_rates(key: &KeyState, hold: &Hold, attempt: u32, now: Timestamp) -> Result<(), Refusal> {
     let limits = &key.limits;
     if let Some(limit) = limits.concurrent_calls
         && u64::try_from(key.open_calls.len()).unwrap_or(u64::MAX) >= u64::from(limit)
     {
         return Err(Refusal::Concurrency { limit });
     }
-    if let Some(limit) = limits.requests_per_minute {
+    if let Some(limit) = limits.requests_per_minute.filter(|_| attempt <= 1) {
         let admitted = key.request_rate.admits(u64::from(limit), 1, now);
         admitted.map_err(|retry_after_micros| Refusal::RequestRate { limit, retry_after_micros })?;
     }

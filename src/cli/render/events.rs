@@ -142,7 +142,9 @@ fn limits(limits: &KeyLimits) -> String {
 
 fn authorized(e: &CallAuthorized) -> String {
     let from = e.client.address.as_ref().map_or_else(String::new, |address| format!(" from {address}"));
-    format!("{} at {}, holds {}{from}", e.provider_model, e.provider, money::one_call(e.hold.amount))
+    let attempt = if e.attempt > 1 { format!(", attempt {}", e.attempt) } else { String::new() };
+    let hold = money::one_call(e.hold.amount);
+    format!("{} at {}{attempt}, holds {hold}{from}", e.provider_model, e.provider)
 }
 
 fn settled(e: &CallSettled) -> String {
@@ -191,7 +193,7 @@ mod tests {
         let secret = json!({ "version": 2, "digest": "0".repeat(64), "pepper": "p1", "last_four": "a1b2" });
         let time = "2026-11-22T11:00:00Z";
         let authorized = json!({
-            "call": call, "request": call, "attempt": 1, "secret_version": 2, "endpoint": "responses",
+            "call": call, "request": call, "attempt": 2, "secret_version": 2, "endpoint": "responses",
             "model": "m", "provider": "openai", "provider_model": "gpt-5", "price_card": "0".repeat(64),
             "hold": {
                 "amount": "0.25", "input_amount": "0.05", "input_tokens": 10, "output_tokens": 20, "basis": "bytes",
@@ -237,7 +239,7 @@ mod tests {
                 "gpt-5 at openai",
             ),
             ("KeyRevoked", json!({}), ""),
-            ("CallAuthorized", authorized, "gpt-5 at openai, holds $0.2500 from 10.0.0.1"),
+            ("CallAuthorized", authorized, "gpt-5 at openai, attempt 2, holds $0.2500 from 10.0.0.1"),
             ("CallSettled", settled, "$0.001235 reported, 1,200 in, 34 out, client left"),
             (
                 "CallVoided",

@@ -111,6 +111,7 @@ fn of(call: Option<&OfCall>) -> impl Iterator<Item = String> {
 fn authorized(e: &CallAuthorized) -> Told {
     Told::new("Call authorised", Tone::Info)
         .with([e.provider_model.clone(), format!("holds {}", money::one_call(e.hold.amount))])
+        .with((e.attempt > 1).then(|| format!("attempt {} at {}", e.attempt, e.provider)))
         .with(from(e.client.address.as_ref()))
 }
 
