@@ -12,7 +12,7 @@ pub(super) use change::{
     create, create_form, rename, rename_form, resume, resume_form, suspend, suspend_form,
 };
 pub(super) use detail::show;
-pub(super) use limits::{limits_form, set_limits};
+pub(super) use limits::{bounds_form, limits_form, set_bounds, set_limits};
 pub(super) use list::list;
 
 use actix_web::HttpResponse;
@@ -53,7 +53,7 @@ struct FormPage<'a> {
     /// The page that it belongs to.
     back: (&'a str, &'a str),
     /// What it is refused for as a whole.
-    refused: Option<&'a Failure>,
+    refused: Option<(StatusCode, &'a str)>,
     fields: Markup,
     /// The button that does it.
     button: Markup,
@@ -62,14 +62,14 @@ struct FormPage<'a> {
 impl FormPage<'_> {
     fn reply(&self, viewer: &Viewer) -> HttpResponse {
         let (path, name) = self.back;
-        let wrong = self.refused.map(|failure| failure.message.as_str());
+        let wrong = self.refused.map(|(_, why)| why);
         let buttons = html! {
             a .button href=(path) data-close { "Cancel" }
             (self.button)
         };
         let form = dialog_form(self.title, self.action, &viewer.csrf, wrong, &self.fields, &buttons);
-        let status = self.refused.map_or(StatusCode::OK, |failure| failure.status);
-        let page = Page::new(Place::Orgs, self.title).status(status).under(path, name);
+        let status = self.refused.map_or(StatusCode::OK, |(status, _)| status);
+        let page = Page::new(Place::Orgs, self.title).status(status).under(path, name).sheets(&["keys.css"]);
         page.reply(viewer, &html! { div .card.narrow { (form) } })
     }
 }
@@ -77,4 +77,9 @@ impl FormPage<'_> {
 /// A refusal that can be shown beside what was entered; whatever else went wrong has a page of its own.
 fn shown_in_form(reply: FailureReply) -> Result<Failure, FailureReply> {
     if reply.failure().status.is_client_error() { Ok(reply.failure().clone()) } else { Err(reply) }
+}
+
+/// What a form is refused for, as its page shows it.
+fn as_a_whole(refused: Option<&Failure>) -> Option<(StatusCode, &str)> {
+    refused.map(|failure| (failure.status, failure.message.as_str()))
 }

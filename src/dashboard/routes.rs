@@ -45,6 +45,8 @@ pub fn all() -> Vec<PageRoute> {
         post("/orgs/{id}/rename", orgs::rename).needs(R::ManageOrgs),
         get("/orgs/{id}/limits", orgs::limits_form).needs(R::ManageOrgs),
         post("/orgs/{id}/limits", orgs::set_limits).needs(R::ManageOrgs),
+        get("/orgs/{id}/bounds", orgs::bounds_form).needs(R::ManageOrgs),
+        post("/orgs/{id}/bounds", orgs::set_bounds).needs(R::ManageOrgs),
         get("/orgs/{id}/suspend", orgs::suspend_form).needs(R::ManageOrgs),
         post("/orgs/{id}/suspend", orgs::suspend).needs(R::ManageOrgs),
         get("/orgs/{id}/resume", orgs::resume_form).needs(R::ManageOrgs),

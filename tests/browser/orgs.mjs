@@ -38,6 +38,18 @@ story(async ({ plan, browser, ask }) => {
   await page.waitForURL((url) => /^\/orgs\/[0-9a-f-]+$/.test(url.pathname));
   assert.equal(await page.locator("h1").getByText(plan.hostile).count(), 1, "a name is text");
 
+  await page.locator("a", { hasText: "Set bounds" }).press("Enter");
+  await dialog.locator("[name=budget_month]").fill("50");
+  await page.keyboard.press("Enter");
+  await page.locator("dd", { hasText: "$50.00" }).waitFor();
+  await page.locator("a", { hasText: "Set defaults" }).press("Enter");
+  await dialog.locator("[name=budget_month]").fill("51");
+  await page.keyboard.press("Enter");
+  await dialog.getByText("A month budget of at most $50 is needed (the month budget is $51).").waitFor();
+  assert.equal(await dialog.locator("[name=budget_month]").inputValue(), "51", "what was entered stays");
+  await page.keyboard.press("Escape");
+  await page.locator("dialog[open]").waitFor({ state: "detached" });
+
   await page.locator("a", { hasText: "Archive" }).press("Enter");
   await dialog.locator("[name=name]").fill("another");
   await dialog.locator("[name=reason]").fill("contract ended");

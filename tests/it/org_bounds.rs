@@ -94,3 +94,44 @@ async fn defaults_that_their_own_bounds_forbid_are_refused_and_so_is_a_bound_wit
     let key = nemo.manage(Method::POST, "/api/keys", wish).await.ok();
     assert_eq!(key["key"]["limits"], within());
 }
+
+#[tokio::test]
+async fn forms_mark_every_field_that_is_wider_and_the_page_of_an_org_names_its_keys() {
+    let nemo = Nemo::start().await;
+    let (ada, org) = (nemo.ada().await, nemo.new_org("bounded").await);
+    let wide = nemo.key_in(&org, json!({"unlimited": true})).await;
+    let set = ada.send(&format!("/orgs/{org}/bounds"), &[("budget_month", "100"), ("models", "gpt-*")]).await;
+    assert_eq!(set.status, 303, "{}", set.text());
+    let position = nemo.ask("/api/ledger").await["position"].clone();
+    nemo.ask(&format!("/api/keys?min_position={position}")).await;
+    let page = ada.page(&format!("/orgs/{org}")).await;
+    assert!(
+        page.text().contains("1 key is wider already") && page.text().contains(wide.id()),
+        "{}",
+        page.text()
+    );
+    let path = format!("/keys/{}/limits", wide.id());
+    let form = ada.page(&path).await;
+    assert!(form.text().contains("Its org bounds its keys."), "{}", form.text());
+    let refused = ada.send(&path, &[("budget_day", "5"), ("models", "claude-*")]).await;
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    for said in [
+        "wider than what the org allows its keys. Nothing was changed.",
+        "A month budget of at most $100 is needed (there is none).",
+        "Nothing beyond gpt-* may be allowed (claude-* outside).",
+    ] {
+        assert!(refused.text().contains(said), "{said}: {}", refused.text());
+    }
+    assert_eq!(wide.shown().await["limits"], json!({"unlimited": true}));
+    let defaults = ada.send(&format!("/orgs/{org}/limits"), &[("budget_month", "101")]).await;
+    assert!(
+        defaults.status == 409 && defaults.text().contains("(the month budget is $101)"),
+        "{}",
+        defaults.text()
+    );
+    let narrowed = ada.send(&path, &[("budget_total", "5"), ("models", "gpt-4o")]).await;
+    assert_eq!(narrowed.status, 303, "{}", narrowed.text());
+    let none = ada.send(&format!("/orgs/{org}/bounds"), &[]).await;
+    assert_eq!(none.status, 303, "{}", none.text());
+    assert_eq!(nemo.ask(&format!("/api/orgs/{org}")).await["org"]["limits"], json!({}));
+}

@@ -46,7 +46,7 @@ function bindCreate() {
       if (words instanceof HTMLElement) words.hidden = words.dataset.org !== org.value;
     }
     const tick = document.querySelector("input[name=use_defaults]");
-    const gives = document.querySelector(`[data-org="${CSS.escape(org.value)}"]`) !== null;
+    const gives = document.querySelector(`[data-defaults] [data-org="${CSS.escape(org.value)}"]`) !== null;
     const box = tick?.closest("[data-defaults]");
     if (box instanceof HTMLElement && tick instanceof HTMLInputElement) {
       box.hidden = !gives;

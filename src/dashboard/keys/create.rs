@@ -12,9 +12,10 @@ use nemo_projections::org::Standing;
 use nemo_read_model::{Limit, OrgFilter, OrgRow, PageRequest};
 use uuid::Uuid;
 
+use super::limits_form::Use;
 use super::secret::{self, Made};
 use super::wrong::Wrong;
-use super::{caps_in_words, labels_form, limits_form, limits_read, rates_in_words};
+use super::{bounds_in_words, caps_in_words, labels_form, limits_form, limits_read, rates_in_words};
 use crate::auth::token::VirtualKeyText;
 use crate::dashboard::components::{Choice, Field, csrf, hidden, select, tick};
 use crate::dashboard::{Fields, Page, Place, Shows, Visit};
@@ -136,7 +137,7 @@ impl Form {
                 (hidden("id", &self.id.to_string()))
                 @if let Some(why) = wrong.whole() { p .wrong role="alert" { (why) } }
                 section .card { h2 { "What it is for" } div .fields.inner { (self.org(sent, wrong)) (labels_form::show(sent, wrong)) } }
-                section .card { h2 { "What it may do" } div .fields.inner { (self.defaults(sent)) (limits_form::show(sent, wrong)) } }
+                section .card { h2 { "What it may do" } div .fields.inner { (self.defaults(sent)) (self.bounds(sent)) (limits_form::show(Use::Key, sent, wrong)) } }
                 div .buttons {
                     span .hint { "The full key is shown once, on the next page." }
                     a .button href="/keys" { "Cancel" }
@@ -177,6 +178,17 @@ impl Form {
         html! {
             (select("org", "Org", "It owns the key for life.", &choices, wrong.of("org")))
             div data-new-org { (new.show()) }
+        }
+    }
+
+    /// What orgs bound their keys to, for those that do.
+    fn bounds(&self, sent: &Fields) -> Markup {
+        let bounded = self.orgs.iter().filter_map(|org| Some((org.org, org.limits.key_bounds.as_ref()?)));
+        let chosen = self.chosen(sent).map(|org| org.org);
+        html! {
+            @for (org, bounds) in bounded {
+                p .hint data-org=(org) hidden[chosen != Some(org)] { (bounds_in_words(bounds)) }
+            }
         }
     }
 

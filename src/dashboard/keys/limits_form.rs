@@ -1,4 +1,4 @@
-//! Limits as fields of a form.
+//! Limits as fields of a form: those of a key, those that an org gives new keys, and the bounds of all its keys.
 
 use maud::{Markup, html};
 use nemo_events::limits::{Endpoint, WindowKind};
@@ -8,18 +8,41 @@ use super::wrong::Wrong;
 use crate::dashboard::Fields;
 use crate::dashboard::components::{Choice, Field, select, tick};
 
-/// The fields: budgets first, and what limits besides below them.
-pub(super) fn show(sent: &Fields, wrong: &Wrong) -> Markup {
-    html! {
-        (budgets(sent, wrong))
-        details open[has_more(sent, wrong)] {
-            summary { "Rates, models, addresses, expiry" }
-            div .fields { (rates(sent, wrong)) (scopes(sent, wrong)) (output(sent, wrong)) }
+/// What the limits are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::dashboard) enum Use {
+    /// A key may do so much.
+    Key,
+    /// No key may be wider: what only shapes a call, or raises an alert, is no part of it.
+    Bound,
+}
+
+impl Use {
+    /// What it means that a field is empty.
+    const fn of_nothing(self) -> &'static str {
+        match self {
+            Self::Key => "Empty: all.",
+            Self::Bound => "Empty: not bounded.",
         }
     }
 }
 
-fn budgets(sent: &Fields, wrong: &Wrong) -> Markup {
+/// The fields: budgets first, and what limits besides below them.
+pub(in crate::dashboard) fn show(of: Use, sent: &Fields, wrong: &Wrong) -> Markup {
+    html! {
+        (budgets(of, sent, wrong))
+        details open[has_more(sent, wrong)] {
+            summary { "Rates, models, addresses, expiry" }
+            div .fields {
+                (rates(sent, wrong))
+                (scopes(of, sent, wrong))
+                @if of == Use::Key { (output(sent, wrong)) }
+            }
+        }
+    }
+}
+
+fn budgets(of: Use, sent: &Fields, wrong: &Wrong) -> Markup {
     let windows = [
         (WindowKind::Month, "A month"),
         (WindowKind::Week, "A week"),
@@ -29,22 +52,28 @@ fn budgets(sent: &Fields, wrong: &Wrong) -> Markup {
     html! {
         fieldset .field {
             legend { "Budget, in dollars" }
-            span .hint { "The most that it can spend; calls beyond are refused. Months, weeks and days are UTC." }
+            span .hint {
+                @if of == Use::Key { "The most that it can spend; calls beyond are refused." }
+                @else { "A key needs such a budget, or a smaller one. A budget of a longer window counts for the shorter." }
+                " Months, weeks and days are UTC."
+            }
             div .row.budgets {
-                @for (window, label) in windows { (budget(window, label, sent, wrong)) }
+                @for (window, label) in windows { (budget(of, window, label, sent, wrong)) }
             }
             @if let Some(why) = wrong.of("budgets") { span .wrong role="alert" { (why) } }
         }
-        div .field {
-            (tick("unlimited", "yes", &html! {
-                strong { "No cap" } ": a leak of this key has no limit on spend."
-            }, sent.is_set("unlimited")))
-            @if let Some(why) = wrong.of("unlimited") { span .wrong role="alert" { (why) } }
+        @if of == Use::Key {
+            div .field {
+                (tick("unlimited", "yes", &html! {
+                    strong { "No cap" } ": a leak of this key has no limit on spend."
+                }, sent.is_set("unlimited")))
+                @if let Some(why) = wrong.of("unlimited") { span .wrong role="alert" { (why) } }
+            }
         }
     }
 }
 
-fn budget(window: WindowKind, label: &'static str, sent: &Fields, wrong: &Wrong) -> Markup {
+fn budget(of: Use, window: WindowKind, label: &'static str, sent: &Fields, wrong: &Wrong) -> Markup {
     let (amount, alert) = budget_fields(window);
     html! {
         div .stack {
@@ -52,10 +81,12 @@ fn budget(window: WindowKind, label: &'static str, sent: &Fields, wrong: &Wrong)
                 name: amount, label, value: sent.as_sent(amount), wrong: wrong.of(amount),
                 inputmode: "decimal", placeholder: "–", ..Field::default()
             }.show())
-            (Field {
-                name: alert, label: "Alert at %", value: sent.as_sent(alert), wrong: wrong.of(alert),
-                inputmode: "numeric", placeholder: "80", ..Field::default()
-            }.show())
+            @if of == Use::Key {
+                (Field {
+                    name: alert, label: "Alert at %", value: sent.as_sent(alert), wrong: wrong.of(alert),
+                    inputmode: "numeric", placeholder: "80", ..Field::default()
+                }.show())
+            }
         }
     }
 }
@@ -75,21 +106,30 @@ fn rates(sent: &Fields, wrong: &Wrong) -> Markup {
     }
 }
 
-fn scopes(sent: &Fields, wrong: &Wrong) -> Markup {
+fn scopes(of: Use, sent: &Fields, wrong: &Wrong) -> Markup {
+    let empty = of.of_nothing();
+    let models = format!("One a line; * stands for anything, as in gpt-*. {empty}");
+    let addresses = format!("Networks that calls may come from, one a line. {empty}");
+    let (none, expiry) = match of {
+        Use::Key => ("None ticked: all.", "From this moment on it is refused. Empty: never."),
+        Use::Bound => {
+            ("None ticked: not bounded.", "A key needs an expiry no later than this. Empty: not bounded.")
+        }
+    };
     html! {
         div .row {
-            (lines("models", "Models", "One a line; * stands for anything, as in gpt-*. Empty: all.", sent, wrong))
-            (lines("addresses", "Addresses", "Networks that calls may come from, one a line. Empty: all.", sent, wrong))
+            (lines("models", "Models", &models, sent, wrong))
+            (lines("addresses", "Addresses", &addresses, sent, wrong))
         }
         fieldset .field {
             legend { "Endpoints" }
-            span .hint { "None ticked: all." }
+            span .hint { (none) }
             div .ticks { @for endpoint in ENDPOINTS { (endpoint_tick(endpoint, sent)) } }
             @if let Some(why) = wrong.of("endpoints") { span .wrong { (why) } }
         }
         (Field {
             name: "expires_at", label: "Expires (UTC)", value: sent.as_sent("expires_at"), wrong: wrong.of("expires_at"),
-            kind: "datetime-local", hint: "From this moment on it is refused. Empty: never.", ..Field::default()
+            kind: "datetime-local", hint: expiry, ..Field::default()
         }.show())
     }
 }

@@ -12,7 +12,7 @@ use super::wrong::Wrong;
 use crate::dashboard::Fields;
 
 /// Names of the fields, as refusals name them.
-pub(super) const NAMES: [&str; 11] = [
+pub(in crate::dashboard) const NAMES: [&str; 11] = [
     "budgets",
     "max_call_cost",
     "requests_per_minute",
@@ -47,7 +47,7 @@ pub(super) const fn budget_fields(window: WindowKind) -> (&'static str, &'static
 }
 
 /// The fields of limits that are there.
-pub(super) fn fields_of(limits: &KeyLimits) -> Fields {
+pub(in crate::dashboard) fn fields_of(limits: &KeyLimits) -> Fields {
     let text = |value: Option<String>| value.unwrap_or_default();
     let lines = |values: Option<Vec<String>>| values.unwrap_or_default().join("\n");
     let mut fields = vec![
@@ -83,6 +83,35 @@ pub(super) fn fields_of(limits: &KeyLimits) -> Fields {
 /// The limits that a form states. `before` are those that it was filled with: what a field cannot show in full
 /// and was not changed stays as it was.
 pub(super) fn read(sent: &Fields, before: Option<&KeyLimits>) -> Result<KeyLimits, Wrong> {
+    let limits = read_any(sent, before)?;
+    if limits.unlimited || !limits.budgets.is_empty() {
+        return Ok(limits);
+    }
+    let mut wrong = Wrong::default();
+    wrong.with("budgets", "Give it a budget, or tick that it has no cap.");
+    Err(wrong)
+}
+
+/// What an org gives new keys; `None` where the form states nothing.
+pub(in crate::dashboard) fn read_defaults(
+    sent: &Fields,
+    before: Option<&KeyLimits>,
+) -> Result<Option<KeyLimits>, Wrong> {
+    let states_something = read_any(sent, before)? != KeyLimits::default();
+    states_something.then(|| read(sent, before)).transpose()
+}
+
+/// What an org bounds its keys to; `None` where the form states nothing.
+pub(in crate::dashboard) fn read_bounds(
+    sent: &Fields,
+    before: Option<&KeyLimits>,
+) -> Result<Option<KeyLimits>, Wrong> {
+    let bounds = read_any(sent, before)?;
+    Ok((bounds != KeyLimits::default()).then_some(bounds))
+}
+
+/// The same where no budget need be among them.
+fn read_any(sent: &Fields, before: Option<&KeyLimits>) -> Result<KeyLimits, Wrong> {
     let mut reader = Reader { sent, wrong: Wrong::default() };
     let limits = KeyLimits {
         budgets: WindowKind::ALL.into_iter().filter_map(|window| reader.budget(window)).collect(),
@@ -104,9 +133,6 @@ pub(super) fn read(sent: &Fields, before: Option<&KeyLimits>) -> Result<KeyLimit
             "unlimited",
             "A key has either a budget or no cap. Empty the budgets, or take the tick away.",
         );
-    }
-    if !limits.unlimited && limits.budgets.is_empty() && reader.wrong.is_nothing() {
-        reader.wrong.with("budgets", "Give it a budget, or tick that it has no cap.");
     }
     if reader.wrong.is_nothing() { Ok(limits) } else { Err(reader.wrong) }
 }
@@ -244,6 +270,16 @@ mod tests {
             let wrong = read(&Fields::parse(sent), None).unwrap_err();
             assert!(wrong.of(field).is_some(), "{sent}: {wrong:?}");
         }
+    }
+
+    #[test]
+    fn an_org_may_state_nothing_and_bounds_need_no_budget() {
+        let nothing = Fields::parse("when_short=refuse");
+        assert_eq!((read_defaults(&nothing, None), read_bounds(&nothing, None)), (Ok(None), Ok(None)));
+        let rate = Fields::parse("requests_per_minute=5");
+        assert!(read_defaults(&rate, None).unwrap_err().of("budgets").is_some());
+        assert_eq!(read_bounds(&rate, None).unwrap().unwrap().requests_per_minute, Some(5));
+        assert!(read_bounds(&Fields::parse("requests_per_minute=x"), None).is_err());
     }
 
     #[test]

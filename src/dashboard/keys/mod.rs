@@ -12,22 +12,24 @@ pub(super) mod create;
 pub(super) mod labels;
 mod labels_form;
 pub(super) mod limits;
-mod limits_form;
-mod limits_read;
+pub(super) mod limits_form;
+pub(super) mod limits_read;
 pub(super) mod list;
 pub(super) mod revoke;
 pub(super) mod rotate;
 mod rows;
 mod secret;
 mod subject;
-mod wrong;
+pub(super) mod wrong;
 
 use maud::{Markup, html};
 use nemo_events::Timestamp;
 use nemo_events::limits::{KeyLimits, WindowKind};
+use nemo_projections::bounds::{Wider, wider_than};
 use nemo_projections::key::Status;
 use nemo_read_model::CapLevel;
 
+use self::wrong::capitalised;
 use super::components::{Tone, status, total};
 use crate::figures::money::grouped;
 
@@ -85,4 +87,14 @@ fn rates_in_words(limits: &KeyLimits) -> Option<String> {
     let words: Vec<_> =
         rates.into_iter().filter_map(|(rate, what)| Some(format!("{} {what}", grouped(rate?)))).collect();
     (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// What an org bounds its keys to, in the words of a refusal.
+fn bounds_in_words(bounds: &KeyLimits) -> Markup {
+    html! {
+        "Its org bounds its keys. "
+        @for Wider { field, bound, .. } in wider_than(&KeyLimits::default(), bounds) {
+            (capitalised(field)) ": " (bound) ". "
+        }
+    }
 }

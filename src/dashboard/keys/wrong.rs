@@ -4,7 +4,7 @@ use crate::error::Failure;
 
 /// Everything that is wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(in crate::dashboard) struct Wrong {
     fields: Vec<(&'static str, String)>,
     whole: Option<String>,
 }
@@ -21,7 +21,7 @@ impl Wrong {
     }
 
     /// What is wrong with the form as a whole.
-    pub(super) fn whole(&self) -> Option<&str> {
+    pub(in crate::dashboard) fn whole(&self) -> Option<&str> {
         match &self.whole {
             Some(why) => Some(why),
             None if self.fields.is_empty() => None,
@@ -34,9 +34,12 @@ impl Wrong {
         self.fields.is_empty() && self.whole.is_none()
     }
 
-    /// A refusal, beside the field that it begins with, if it names one that the form has.
-    pub(super) fn refused(failure: &Failure, fields: &[&'static str]) -> Self {
+    /// A refusal, beside the fields that it names, or the one that it begins with, if the form has them.
+    pub(in crate::dashboard) fn refused(failure: &Failure, fields: &[&'static str]) -> Self {
         let message = failure.message.as_str();
+        if !failure.errors.is_empty() {
+            return Self::field_by_field(failure);
+        }
         let named = fields
             .iter()
             .find(|field| message.strip_prefix(**field).is_some_and(|rest| rest.starts_with([':', ' '])));
@@ -47,8 +50,24 @@ impl Wrong {
     }
 }
 
+impl Wrong {
+    /// The first sentence says what they have in common.
+    fn field_by_field(failure: &Failure) -> Self {
+        let mut wrong = Self::default();
+        for error in &failure.errors {
+            match wrong.fields.iter_mut().find(|(field, _)| *field == error.field) {
+                Some((_, why)) => *why = format!("{why} {}", error.detail),
+                None => wrong.with(error.field, error.detail.clone()),
+            }
+        }
+        wrong.whole =
+            failure.message.split_once(". ").map(|(first, _)| format!("{first}. Nothing was changed."));
+        wrong
+    }
+}
+
 /// Refusals are fragments of sentences.
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let text = text.replace('_', " ");
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -56,7 +75,10 @@ fn capitalised(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::StatusCode;
+
     use super::*;
+    use crate::error::body::FieldError;
 
     #[test]
     fn a_refusal_stands_beside_the_field_that_it_names() {
@@ -66,6 +88,14 @@ mod tests {
         assert!(wrong.of("name").is_none() && wrong.whole().is_some());
         let wrong = Wrong::refused(&Failure::invalid_request("namesake"), &["name"]);
         assert_eq!((wrong.of("name"), wrong.whole()), (None, Some("Namesake")));
+        let outside = Failure::new(StatusCode::CONFLICT, "x", "Too wide. budgets: a. budgets: b.");
+        let outside =
+            outside.in_fields(["A.", "B."].map(|why| FieldError { field: "budgets", detail: why.into() }));
+        let wrong = Wrong::refused(&outside, &[]);
+        assert_eq!(
+            (wrong.of("budgets"), wrong.whole()),
+            (Some("A. B."), Some("Too wide. Nothing was changed."))
+        );
         assert!(Wrong::default().is_nothing() && Wrong::default().whole().is_none());
     }
 }

@@ -8,7 +8,7 @@ use nemo_projections::org::Standing;
 use nemo_read_model::OrgUse;
 
 use super::change::reason_field;
-use super::{FormPage, org_of, shown_in_form};
+use super::{FormPage, as_a_whole, org_of, shown_in_form};
 use crate::dashboard::components::Field;
 use crate::dashboard::{Fields, Shows, Visit, see_other};
 use crate::error::Failure;
@@ -68,7 +68,7 @@ async fn shown(visit: &Visit, id: OrgId, org: &OrgState, entered: &Entered<'_>) 
         title: "Archive org",
         action: &action,
         back: (&back, &org.name),
-        refused: entered.refused.as_ref(),
+        refused: as_a_whole(entered.refused.as_ref()),
         fields: html! {
             p { (consequences(org, its_use.as_ref().map(|answer| &answer.value))) }
             (name.show())

@@ -7,7 +7,7 @@ use nemo_projections::OrgState;
 use nemo_projections::decide::{CreateOrg, OrgCommand, RenameOrg, ResumeOrg, SuspendOrg};
 use uuid::Uuid;
 
-use super::{FormPage, org_of, shown_in_form};
+use super::{FormPage, as_a_whole, org_of, shown_in_form};
 use crate::auth::session::Viewer;
 use crate::dashboard::components::Field;
 use crate::dashboard::{Fields, Shows, Visit, see_other};
@@ -35,7 +35,7 @@ fn creating<'a>(name: &str, refused: Option<&'a Failure>) -> FormPage<'a> {
         title: "Create org",
         action: "/orgs/new",
         back: ("/orgs", "Orgs"),
-        refused,
+        refused: as_a_whole(refused),
         fields: name_field(name, "Whose keys these are: a team, a customer, a company.", refused),
         button: html! { button .main { "Create org" } },
     }
@@ -69,7 +69,7 @@ fn renaming(
         title: "Rename org",
         action: &action,
         back: (&back, &org.name),
-        refused,
+        refused: as_a_whole(refused),
         fields: name_field(name, "Its id stays, and so does everything that is known by it.", refused),
         button: html! { button .main { "Rename" } },
     };
@@ -118,7 +118,7 @@ fn suspending(
         title: "Suspend org",
         action: &action,
         back: (&back, &org.name),
-        refused,
+        refused: as_a_whole(refused),
         fields: html! {
             p { "New calls with all keys of " strong .anywhere { (org.name) } " are refused until it is resumed. Running calls end as they would. Nothing is lost." }
             (reason_field(reason))
@@ -152,7 +152,7 @@ fn resuming(
         title: "Resume org",
         action: &action,
         back: (&back, &org.name),
-        refused,
+        refused: as_a_whole(refused),
         fields: html! { p { "Keys of " strong .anywhere { (org.name) } " work again, but for those that are blocked, expired or revoked themselves." } },
         button: html! { button .main { "Resume" } },
     };

@@ -8,11 +8,13 @@ use nemo_projections::org::Standing;
 use nemo_read_model::{Answer, OrgUse};
 
 use super::{org_of, standing};
-use crate::dashboard::components::{absolute, ago, copyable, count, empty, total};
+use crate::dashboard::components::{Tone, absolute, ago, copyable, count, empty, key_label, notice, total};
 use crate::dashboard::overview::window;
 use crate::dashboard::{Page, Place, Shows, Visit};
 use crate::error::FailureReply;
 use crate::figures::money::grouped;
+use crate::management::orgs::outside_bounds;
+use crate::management::shapes::KeysOutside;
 use nemo_events::Right;
 
 /// Shows it.
@@ -22,8 +24,10 @@ pub(in crate::dashboard) async fn show(visit: Visit) -> Shows {
     // What its keys come to may be missing: the org itself is shown all the same.
     let its_use = visit.asked.read(None, move |reader| reader.org_use(id, now)).await;
     let org = done.answer;
+    let outside = outside_bounds(&visit.asked, id, &org.limits, None).await;
     let heading = html! { (org.name) " " (standing(org.standing)) };
-    let mut page = Page::new(Place::Orgs, &org.name).heading(heading).under("/orgs", "Orgs");
+    let mut page =
+        Page::new(Place::Orgs, &org.name).sheets(&["keys.css"]).heading(heading).under("/orgs", "Orgs");
     if visit.may(Right::ManageOrgs) {
         page = page.actions(actions(id, &org));
     }
@@ -33,7 +37,10 @@ pub(in crate::dashboard) async fn show(visit: Visit) -> Shows {
                 section .card aria-labelledby="org-heading" { (facts(id, &org, now)) }
                 section .card aria-labelledby="use-heading" { (use_of(id, &its_use, now)) }
             }
-            section .card aria-labelledby="defaults-heading" { (defaults(id, &org, visit.may(Right::ManageOrgs))) }
+            div .grid.two {
+                section .card aria-labelledby="defaults-heading" { (defaults(id, &org, visit.may(Right::ManageOrgs))) }
+                section .card aria-labelledby="bounds-heading" { (bounds(id, &org, outside.as_ref(), visit.may(Right::ManageOrgs))) }
+            }
         }
     };
     Ok(page.reply(&visit.viewer, &content))
@@ -44,7 +51,6 @@ fn actions(id: OrgId, org: &OrgState) -> Markup {
     html! {
         @if org.standing != Standing::Archived {
             a .button.in-dialog href={ (path) "/rename" } { "Rename" }
-            a .button.in-dialog href={ (path) "/limits" } { "Limits" }
             @if org.standing == Standing::Suspended { a .button.main.in-dialog href={ (path) "/resume" } { "Resume" } }
             @else { a .button.in-dialog href={ (path) "/suspend" } { "Suspend" } }
         }
@@ -102,7 +108,7 @@ fn defaults(id: OrgId, org: &OrgState, may_change: bool) -> Markup {
         @if may_change && living { a .button.in-dialog href={ "/orgs/" (id) "/limits" } { "Set defaults" } }
     };
     html! {
-        header { h2 #defaults-heading { "Limits that new keys get" } }
+        header { h2 #defaults-heading { "Limits that new keys get" } @if org.limits.key_defaults.is_some() { (change) } }
         @match &org.limits.key_defaults {
             Some(limits) => {
                 (limits_of(limits))
@@ -115,13 +121,56 @@ fn defaults(id: OrgId, org: &OrgState, may_change: bool) -> Markup {
     }
 }
 
+fn bounds(id: OrgId, org: &OrgState, outside: Option<&KeysOutside>, may_change: bool) -> Markup {
+    let living = org.standing != Standing::Archived;
+    let change = html! {
+        @if may_change && living { a .button.in-dialog href={ "/orgs/" (id) "/bounds" } { "Set bounds" } }
+    };
+    html! {
+        header { h2 #bounds-heading { "Bounds of all keys" } @if org.limits.key_bounds.is_some() { (change) } }
+        @match &org.limits.key_bounds {
+            Some(bounds) => {
+                (limits_of(bounds))
+                p .muted.small { "No new key may be wider, and none may become so." }
+                @match outside {
+                    Some(outside) => (wider_already(outside)),
+                    None => p .muted { "Which keys are wider already cannot be told just now." },
+                }
+            }
+            None => {
+                (empty("No bounds", &html! { p { "Its keys may be given any limits." } }, &change))
+            }
+        }
+    }
+}
+
+/// Keys that were there before the bounds.
+fn wider_already(KeysOutside { count, keys }: &KeysOutside) -> Markup {
+    let listed = u64::try_from(keys.len()).unwrap_or(u64::MAX);
+    html! {
+        @if *count > 0 {
+            (notice(Tone::Warning, &format!("{} wider already", if *count == 1 { "1 key is".to_owned() } else { format!("{} keys are", grouped(*count)) }), &html! {
+                p { "They were there before the bounds, and stay as they are until they change." }
+                ul .plain {
+                    @for key in keys {
+                        li { (key_label(key.id, &key.name, &key.last_four)) " " span .muted { (key.fields.join(", ").replace('_', " ")) } }
+                    }
+                    @if *count > listed { li .muted { "and " (grouped(count.saturating_sub(listed))) " more" } }
+                }
+            }))
+        }
+    }
+}
+
 /// Limits as facts; what is not limited is left out.
 fn limits_of(limits: &KeyLimits) -> Markup {
     html! {
         dl .facts {
-            dt { "Budgets" } dd {
-                @if limits.unlimited { "No cap: a leak of such a key has no limit on spend." }
-                ul .plain { @for Budget { window: kind, limit, .. } in &limits.budgets { li { (total(*limit)) " " (window(*kind)) } } }
+            @if limits.unlimited || !limits.budgets.is_empty() {
+                dt { "Budgets" } dd {
+                    @if limits.unlimited { "No cap: a leak of such a key has no limit on spend." }
+                    ul .plain { @for Budget { window: kind, limit, .. } in &limits.budgets { li { (total(*limit)) " " (window(*kind)) } } }
+                }
             }
             @if let Some(most) = limits.max_call_cost { dt { "One call" } dd { "at most " (total(most)) } }
             @if let Some(rate) = limits.requests_per_minute { dt { "Requests" } dd { (grouped(rate.into())) " per minute" } }

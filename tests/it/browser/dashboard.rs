@@ -1,7 +1,8 @@
 //! The dashboard, from the first start to the first billed call, and how every page looks.
 
 use nemo::dashboard::routes::{Who, all};
-use nemo::openapi::Method;
+use nemo::openapi::Method as Taken;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Story;
@@ -10,7 +11,7 @@ use crate::harness::Nemo;
 
 /// Pages to look at.
 fn pages() -> Vec<Value> {
-    let shown = all().into_iter().filter(|route| route.method == Method::Get && route.is_page);
+    let shown = all().into_iter().filter(|route| route.method == Taken::Get && route.is_page);
     shown.map(|route| json!({"path": route.path, "anybody": route.who == Who::Anybody})).collect()
 }
 
@@ -51,6 +52,9 @@ async fn every_page_is_clean_in_both_themes_and_at_both_widths() {
     let mut story = Story::start("every-page", &nemo, json!({"link": link, "pages": pages()})).await;
     story.until("ids").await;
     let (org, person) = (nemo.org().await, nemo.operator_id("Ada").await);
+    // Its key is wider than these.
+    let bounds = json!({"key_bounds": {"budgets": [{"window": "day", "limit": "1"}], "models": ["gpt-*"]}});
+    nemo.manage(Method::PUT, &format!("/api/orgs/{org}/limits"), bounds).await.ok();
     story.answer(json!({"key": key.id(), "org": org, "person": person})).await;
     for page in pages() {
         assert_eq!(story.until("looked").await, page["path"]);

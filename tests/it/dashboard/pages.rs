@@ -95,15 +95,21 @@ async fn an_org_is_managed_by_forms_alone() {
     let org = || async { nemo.ask(&format!("/api/orgs/{id}")).await["org"].clone() };
     does(&ada, &format!("{place}/rename"), &[("name", "acme & sons")]).await;
     assert_eq!(org().await["name"], "acme & sons");
-    does(&ada, &format!("{place}/limits"), &[("month", "25"), ("requests", "60")]).await;
+    does(&ada, &format!("{place}/limits"), &[("budget_month", "25"), ("requests_per_minute", "60")]).await;
     let defaults = org().await["limits"]["key_defaults"].clone();
     assert_eq!(defaults, json!({"budgets": [{"window": "month", "limit": "25"}], "requests_per_minute": 60}));
+    does(&ada, &format!("{place}/bounds"), &[("budget_month", "30"), ("requests_per_minute", "60")]).await;
+    let limits = org().await["limits"].clone();
+    let bounds = json!({"budgets": [{"window": "month", "limit": "30"}], "requests_per_minute": 60});
+    assert_eq!((&limits["key_defaults"], &limits["key_bounds"]), (&defaults, &bounds));
     does(&ada, &format!("{place}/suspend"), &[("reason", "invoice overdue")]).await;
     assert_eq!(org().await["status"], "suspended");
     does(&ada, &format!("{place}/resume"), &[]).await;
     assert_eq!(org().await["status"], "active");
 
-    let key = nemo.key_in(&id, json!({"budgets": [{"window": "total", "limit": "1"}]})).await;
+    let key = nemo
+        .key_in(&id, json!({"budgets": [{"window": "total", "limit": "1"}], "requests_per_minute": 1}))
+        .await;
     caught_up(&nemo).await;
     let asks = sees(&ada, &format!("{place}/archive")).await;
     assert!(asks.contains("1 key is revoked"), "{asks}");
@@ -138,10 +144,16 @@ async fn what_is_refused_is_said_on_the_form_with_what_was_entered() {
         refused.text()
     );
     let org = nemo.org().await.to_owned();
-    let refused = ada.send(&format!("/orgs/{org}/limits"), &[("month", "much"), ("models", "gpt-*")]).await;
-    assert!(refused.text().contains("Dollars, such as 2.50.") && refused.text().contains("value=\"gpt-*\""));
-    let without_budget = ada.send(&format!("/orgs/{org}/limits"), &[("requests", "5")]).await;
-    assert_eq!(without_budget.status, 400, "{}", without_budget.text());
+    for part in ["limits", "bounds"] {
+        let sent = [("budget_month", "much"), ("models", "gpt-*")];
+        let refused = ada.send(&format!("/orgs/{org}/{part}"), &sent).await;
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        assert!(
+            refused.text().contains("Write dollars as 25 or 2.50.") && refused.text().contains(">gpt-*<")
+        );
+    }
+    let without_budget = ada.send(&format!("/orgs/{org}/limits"), &[("requests_per_minute", "5")]).await;
+    assert!(without_budget.status == 422 && without_budget.text().contains("Give it a budget"));
     assert_eq!(nemo.ask(&format!("/api/orgs/{org}")).await["org"]["limits"], json!({}));
 }
 
