@@ -12,6 +12,7 @@ pub mod budget;
 pub mod decide;
 pub mod hold;
 pub mod key;
+pub mod network;
 pub mod operator;
 pub mod org;
 pub mod price;

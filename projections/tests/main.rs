@@ -11,6 +11,7 @@
 )]
 
 mod decide_access;
+mod decide_addresses;
 mod decide_alerts;
 mod decide_bounds;
 mod decide_budgets;

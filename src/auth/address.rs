@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use actix_web::HttpRequest;
 use ipnet::IpNet;
 use nemo_events::key::Client;
+use nemo_projections::network;
 
 use crate::config::RecordClients;
 
@@ -20,7 +21,7 @@ pub fn of(request: &HttpRequest, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
 }
 
 fn behind_proxies(peer: IpAddr, hops: &[&str], trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| network::contains(net, *address));
     let mut nearest = peer;
     for hop in hops.iter().rev() {
         if !is_trusted(&nearest) {
@@ -38,12 +39,14 @@ pub fn client(address: IpAddr, user_agent: Option<&str>, record: RecordClients) 
     match record {
         RecordClients::None => Client::default(),
         RecordClients::Full => Client { address: Some(address.to_string()), user_agent: agent(user_agent) },
-        RecordClients::Truncated => Client { address: Some(network(address)), user_agent: agent(user_agent) },
+        RecordClients::Truncated => {
+            Client { address: Some(truncated(address)), user_agent: agent(user_agent) }
+        }
     }
 }
 
 /// The /24 or /48 that an address lies in.
-fn network(address: IpAddr) -> String {
+fn truncated(address: IpAddr) -> String {
     let prefix = if address.is_ipv4() { 24 } else { 48 };
     IpNet::new(address, prefix).map_or_else(|_| "unknown".to_owned(), |net| net.trunc().to_string())
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use nemo_events::key::{CallAuthorized, Client, Hold, KeyDigestRenewed, KeySecret};
 use nemo_events::limits::{Budget, Endpoint, KeyLimits, WhenShort, WindowKind};
 use nemo_events::price::PriceCard;
@@ -15,7 +16,7 @@ use crate::key::{HoldTokens, SecretState, Status};
 use crate::org::Standing;
 use crate::refusal::{BudgetShort, PriceRefusal};
 use crate::repeat::{Once, SameBody};
-use crate::{KeyState, Refusal};
+use crate::{KeyState, Refusal, network};
 
 /// Output limit that a request without one gets, unless the key says otherwise.
 const DEFAULT_OUTPUT_TOKENS: u64 = 4_096;
@@ -129,8 +130,8 @@ impl KeyCommand for Authorize {
 
 impl Authorize {
     fn guard_scope(&self, limits: &KeyLimits) -> Result<(), Refusal> {
-        let address = self.address.to_canonical();
-        if limits.addresses.as_ref().is_some_and(|nets| !nets.iter().any(|net| net.contains(&address))) {
+        let from = |nets: &Vec<IpNet>| nets.iter().any(|net| network::contains(net, self.address));
+        if limits.addresses.as_ref().is_some_and(|nets| !from(nets)) {
             return Err(Refusal::AddressNotAllowed);
         }
         if limits.endpoints.as_ref().is_some_and(|allowed| !allowed.contains(&self.endpoint)) {

@@ -17,6 +17,7 @@ mod clock;
 mod conflicts;
 mod correct;
 mod damage;
+mod edges;
 mod follow;
 mod history;
 mod lag;
