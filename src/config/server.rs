@@ -63,7 +63,8 @@ section! {
         node: NodeId = Text("1 to 64 letters, digits, `-`, `_` or `.`", parsed), "node-1";
         /// Threads that serve HTTP.
         workers: Option<usize> = Optional(Whole(1..=1024)), "one for each core";
-        /// Proxies that are believed when they name the client in `X-Forwarded-For`.
+        /// Proxies that are believed when they name the client in `X-Forwarded-For`: the right-most hop that is none of
+        /// them counts, and no other header.
         trusted_proxies: Vec<IpNet> = List(Text("a network such as \"10.0.0.0/8\", or an address", network)), "none";
         /// How much of a caller's address and user agent is recorded with each call; truncated means /24 and /48.
         record_clients: RecordClients = RECORD_CLIENTS, "full";

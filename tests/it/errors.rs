@@ -3,6 +3,7 @@
 
 mod callers;
 mod managers;
+mod proxies;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
