@@ -94,7 +94,7 @@ fn chat_completions() -> Route {
         .body::<ChatCompletionRequest>(
             r#"{"model": "$MODEL", "messages": [{"role": "user", "content": "Say hello."}], "max_completion_tokens": 50}"#,
         )
-        .refuses(&["address_not_allowed", "endpoint_not_allowed", "model_not_allowed", "model_flagged", "model_not_found"])
+        .refuses(&["endpoint_not_allowed", "model_not_allowed", "model_flagged", "model_not_found"])
         .refuses(&["model_not_priced", "request_not_priceable", "output_limit_too_high", "tokens_above_rate"])
         .refuses(&["idempotency_key_reused", "call_running", "call_already_billed"])
         .refuses(&["unknown_field", "call_too_dear", "budget_exceeded", "budget_held"])

@@ -18,7 +18,8 @@ use crate::app::App;
 use crate::error::{Failure, FailureReply};
 use crate::ledger::{Account, ExecuteError, KeyFold};
 
-/// A virtual key whose secret matched and which may be used. It cannot manage anything.
+/// A virtual key whose secret matched and which may be used, from where the request comes. It cannot manage
+/// anything.
 pub struct Caller {
     account: Arc<Account<KeyFold>>,
     presented: PresentedSecret,
@@ -86,7 +87,7 @@ async fn authenticate(request: &HttpRequest, app: &App) -> Result<Caller, Failur
     let presented = PresentedSecret { digests: app.secrets.now().peppers().present(&key) };
     let account = look_up(app, &key, address).await.map_err(stranger)?;
     drop(key);
-    match app.ledger.authenticate(&account, presented.clone()).await {
+    match app.ledger.authenticate(&account, presented.clone(), address).await {
         Ok(_version) => Ok(Caller { account, presented, address, _sealed: () }),
         Err(ExecuteError::Refused(Refusal::InvalidKey)) => {
             app.misses.missed(account.id(), address);

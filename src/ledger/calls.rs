@@ -1,12 +1,15 @@
 //! The life of a call, as the ledger sees it: authorised, then ended exactly once.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use nemo_events::key::{CallAuthorized, VoidReason};
 use nemo_events::{Actor, CallId, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
 use nemo_projections::alerts;
-use nemo_projections::decide::{Authorize, Forfeit, KeyCommand, PresentedSecret, Settle, Void, authenticate};
+use nemo_projections::decide::{
+    Authorize, Forfeit, KeyCommand, PresentedSecret, Settle, Void, authenticate, guard_address,
+};
 use nemo_projections::org::Standing;
 use nemo_projections::{OrgState, Refusal};
 
@@ -133,6 +136,7 @@ fn end_answer(state: &KeyAccount, call: CallId, now: Timestamp) -> EndAnswer {
 struct Authenticate {
     presented: PresentedSecret,
     org: Standing,
+    address: IpAddr,
 }
 
 impl Command<KeyFold> for Authenticate {
@@ -140,7 +144,8 @@ impl Command<KeyFold> for Authenticate {
 
     fn decide(&mut self, state: &KeyAccount, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
         let key = state.key.as_ref().ok_or(Refusal::InvalidKey)?;
-        authenticate(key, &self.presented, self.org, now).map(|_| Vec::new())
+        authenticate(key, &self.presented, self.org, now)?;
+        guard_address(&key.limits, self.address).map(|()| Vec::new())
     }
 
     fn answer(&mut self, state: &KeyAccount, _events: &[KeyEvent], now: Timestamp) -> u32 {
@@ -186,7 +191,7 @@ impl Ledger {
         .await
     }
 
-    /// Checks a presented secret and that its key may be used; answers with the secret's version.
+    /// Checks a presented secret and that its key may be used, and from there; answers with the secret's version.
     ///
     /// # Errors
     /// The refusal, or why there is no answer.
@@ -194,10 +199,11 @@ impl Ledger {
         &self,
         account: &Arc<Account<KeyFold>>,
         presented: PresentedSecret,
+        address: IpAddr,
     ) -> Result<u32, ExecuteError> {
         self.keys.keep(account).await;
         let org = self.standing(account.glance(|state| state.key.as_ref().map(|key| key.org))).await?;
-        let command = Authenticate { presented, org };
+        let command = Authenticate { presented, org, address };
         let work = account.execute(command, Context::system());
         Ok(within(self.core.pace.authorize, work).await?.answer)
     }
@@ -215,6 +221,15 @@ impl Ledger {
             self.key(id).await?.execute(Look(look), Context::system()).await
         })
         .await
+    }
+
+    /// What a key has left, once all of that is durable.
+    ///
+    /// # Errors
+    /// Where the stream stays undecided.
+    pub async fn room(&self, account: &Arc<Account<KeyFold>>) -> Result<Room, ExecuteError> {
+        let work = account.execute(Look(room), Context::system());
+        Ok(within(self.core.pace.authorize, work).await?.answer)
     }
 
     /// Authorises a call: `Ok` means that its hold is durable.

@@ -22,6 +22,7 @@ const OF_CALLERS: &[&str] = &[
     "key_blocked",
     "org_suspended",
     "org_archived",
+    "address_not_allowed",
     "too_many_unknown_keys",
     "master_key_not_allowed",
     "ledger_unavailable",
@@ -55,11 +56,24 @@ const HEADERS: &[(&str, &str)] = &[
         "x-nemo-output-limit",
         "The output limit that was set because the request had none, or lowered to what fits.",
     ),
+    ("x-ratelimit-limit-requests", "The key's requests per minute; absent where there is no limit."),
+    ("x-ratelimit-remaining-requests", "Requests that fit now."),
+    ("x-ratelimit-limit-tokens", "The key's tokens per minute; absent where there is no limit."),
+    ("x-ratelimit-remaining-tokens", "Tokens that fit now, those of open calls taken off by their bounds."),
     ("retry-after", "Seconds after which a retry may work."),
     ("x-should-retry", "`false` where a retry cannot help. The official clients obey it."),
 ];
-const OF_CALLS: &[&str] =
-    &["x-nemo-call-id", "x-nemo-attempts", "x-nemo-cost", "x-nemo-budget-remaining", "x-nemo-output-limit"];
+const OF_CALLS: &[&str] = &[
+    "x-nemo-call-id",
+    "x-nemo-attempts",
+    "x-nemo-cost",
+    "x-nemo-budget-remaining",
+    "x-nemo-output-limit",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-tokens",
+];
 const OF_FAILURES: &[&str] = &["retry-after", "x-should-retry"];
 
 /// The headers, for the document's components.

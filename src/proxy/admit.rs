@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use actix_web::http::StatusCode;
 use nemo_events::key::{BoundBasis, CallAuthorized};
 use nemo_events::limits::Endpoint;
 use nemo_events::{CallId, KeyId};
@@ -56,18 +57,27 @@ pub(super) async fn admit(
     waiting: Waiting<'_, '_>,
     ours: &mut Ours,
 ) -> Result<Authorized, Denied> {
-    authorize(app, caller, prepared, attempt, waiting, ours).await.map_err(|error| {
-        let failure = Failure::from(&error);
-        let ExecuteError::Refused(refusal) = &error else {
-            return Denied { failure, headers: headers::call(attempt.call), why: Why::NoAnswer };
-        };
-        let why = if concerns_the_request(refusal) { Why::Request } else { Why::ThisProvider };
-        // A provider that is passed over is no refusal: its caller is told of what came of the attempts before.
-        if attempt.number == 1 || why == Why::Request {
-            app.ledger.count_refusal(caller.key(), refusal, prepared.client.address.as_deref());
-        }
-        Denied { failure, headers: told_of(refusal, attempt.call), why }
-    })
+    let error = match authorize(app, caller, prepared, attempt, waiting, ours).await {
+        Ok(authorized) => return Ok(authorized),
+        Err(error) => error,
+    };
+    let failure = Failure::from(&error);
+    let ExecuteError::Refused(refusal) = &error else {
+        return Err(Denied { failure, headers: headers::call(attempt.call), why: Why::NoAnswer });
+    };
+    let why = if concerns_the_request(refusal) { Why::Request } else { Why::ThisProvider };
+    // A provider that is passed over is no refusal: its caller is told of what came of the attempts before.
+    if attempt.number == 1 || why == Why::Request {
+        app.ledger.count_refusal(caller.key(), refusal, prepared.client.address.as_deref());
+    }
+    let mut headers = told_of(refusal, attempt.call);
+    // Whoever may use the key no more is not told what it has left.
+    if failure.status != StatusCode::UNAUTHORIZED
+        && let Ok(room) = app.ledger.room(caller.account()).await
+    {
+        headers::room(&mut headers, &room);
+    }
+    Err(Denied { failure, headers, why })
 }
 
 /// Whether a refusal stands whichever provider is asked.

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use nemo_events::key::{CallAuthorized, Client, Hold, KeyDigestRenewed, KeySecret};
 use nemo_events::limits::{Budget, Endpoint, KeyLimits, WhenShort, WindowKind};
 use nemo_events::price::PriceCard;
@@ -130,10 +129,7 @@ impl KeyCommand for Authorize {
 
 impl Authorize {
     fn guard_scope(&self, limits: &KeyLimits) -> Result<(), Refusal> {
-        let from = |nets: &Vec<IpNet>| nets.iter().any(|net| network::contains(net, self.address));
-        if limits.addresses.as_ref().is_some_and(|nets| !from(nets)) {
-            return Err(Refusal::AddressNotAllowed);
-        }
+        guard_address(limits, self.address)?;
         if limits.endpoints.as_ref().is_some_and(|allowed| !allowed.contains(&self.endpoint)) {
             return Err(Refusal::EndpointNotAllowed(self.endpoint));
         }
@@ -197,6 +193,19 @@ pub fn authenticate(
         return Err(Refusal::Expired);
     }
     Ok(secret.secret.version)
+}
+
+/// Checks that the key may be used from an address.
+///
+/// # Errors
+/// [`Refusal::AddressNotAllowed`]
+pub fn guard_address(limits: &KeyLimits, address: IpAddr) -> Result<(), Refusal> {
+    match &limits.addresses {
+        Some(nets) if !nets.iter().any(|net| network::contains(net, address)) => {
+            Err(Refusal::AddressNotAllowed)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn presented_secret<'key>(key: &'key KeyState, presented: &PresentedSecret) -> Option<&'key SecretState> {

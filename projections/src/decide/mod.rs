@@ -8,7 +8,7 @@ mod manage;
 mod operator;
 mod org;
 
-pub use authorize::{Authorize, PresentedSecret, Priced, authenticate, model_matches};
+pub use authorize::{Authorize, PresentedSecret, Priced, authenticate, guard_address, model_matches};
 pub use correct::{Correct, ForgottenCall};
 pub use end::{Forfeit, ForfeitCharge, Forfeiter, Settle, Void};
 pub use manage::{

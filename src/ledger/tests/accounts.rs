@@ -207,7 +207,7 @@ async fn the_cache_learns_that_an_account_has_grown() {
     for n in 0..30 {
         answer(node.asks(&account, call(n)).await).await.unwrap();
     }
-    node.ledger.authenticate(&account, presented()).await.unwrap();
+    node.ledger.authenticate(&account, presented(), HERE).await.unwrap();
     let (accounts, grown) = node.ledger.keys.tidy_up().await;
     assert_eq!((accounts, grown), (1, account.weight() as u64));
     assert!(grown > 2 * small, "{small} -> {grown}");

@@ -32,7 +32,7 @@ async fn while_an_append_waits_nothing_that_rests_on_it_is_answered_and_then_all
     let again = node.revokes(account.id()).await;
     let refused = node.asks(&account, call(4)).await;
     let (ledger, presenting) = (Arc::clone(&node.ledger), Arc::clone(&account));
-    let presents = tokio::spawn(async move { ledger.authenticate(&presenting, presented()).await });
+    let presents = tokio::spawn(async move { ledger.authenticate(&presenting, presented(), HERE).await });
     a_while().await;
     let asked: [(&str, tokio::task::JoinHandle<()>); 8] = [
         ("fits", then(fits, |r| assert!(r.is_ok()), tell("fits"))),
@@ -87,7 +87,7 @@ async fn what_rests_on_durable_events_is_answered_though_the_store_hangs() {
     let sent = node.store.sent().len();
     node.store.pause_appends();
     assert_eq!(answer(node.looks(account.id()).await).await.unwrap().open, 0);
-    let other = node.ledger.authenticate(&account, presented()).await;
+    let other = node.ledger.authenticate(&account, presented(), HERE).await;
     assert_eq!(other.unwrap(), 1);
     assert_eq!(node.store.sent().len(), sent);
 }

@@ -60,7 +60,7 @@ async fn a_decision_that_cannot_be_folded_fails_alone_and_leaves_no_trace() {
     let damaged = account.execute(Nonsense, Context::system()).await;
     assert!(matches!(damaged, Err(ExecuteError::Damaged(_))));
     assert_eq!(account.settled(|_| ()), None, "the fold has taken the half of it");
-    assert_eq!(node.ledger.authenticate(&account, presented()).await.unwrap(), 1, "not revoked");
+    assert_eq!(node.ledger.authenticate(&account, presented(), HERE).await.unwrap(), 1, "not revoked");
     assert!(answer(node.asks(&account, call(1)).await).await.is_ok());
     assert_eq!(node.history(account.id()).await.types_after_creation(), ["CallAuthorized"]);
 }
@@ -113,7 +113,7 @@ async fn a_panic_with_the_half_of_it_done_leaves_no_trace() {
     });
     assert!(bomb.await.unwrap_err().is_panic());
     assert_eq!(account.settled(|_| ()), None);
-    assert_eq!(node.ledger.authenticate(&account, presented()).await.unwrap(), 1, "not revoked");
+    assert_eq!(node.ledger.authenticate(&account, presented(), HERE).await.unwrap(), 1, "not revoked");
     assert!(answer(node.asks(&account, call(1)).await).await.is_ok());
     assert_eq!(node.history(account.id()).await.types_after_creation(), ["CallAuthorized"]);
 }

@@ -135,9 +135,9 @@ async fn an_idle_account_answers_by_what_was_seen_of_other_nodes() {
     let theirs = another_node(&ours.store.memory, PACE).await;
     theirs.account(account.id()).await;
     answer(theirs.revokes(account.id()).await).await.unwrap();
-    assert!(ours.ledger.authenticate(&account, presented()).await.is_ok(), "nobody has told it");
+    assert!(ours.ledger.authenticate(&account, presented(), HERE).await.is_ok(), "nobody has told it");
     ours.observes_all().await;
-    let refused = ours.ledger.authenticate(&account, presented()).await;
+    let refused = ours.ledger.authenticate(&account, presented(), HERE).await;
     assert!(matches!(refused, Err(ExecuteError::Refused(Refusal::Revoked))));
 }
 
@@ -156,7 +156,7 @@ async fn what_is_seen_while_an_append_is_in_flight_is_neither_folded_twice_nor_m
     ours.observes_all().await;
     ours.store.release_reads();
     assert!(answer(asking).await.is_ok(), "it came before the revocation");
-    let refused = ours.ledger.authenticate(&account, presented()).await;
+    let refused = ours.ledger.authenticate(&account, presented(), HERE).await;
     assert!(matches!(refused, Err(ExecuteError::Refused(Refusal::Revoked))));
     assert_eq!(ours.history(account.id()).await.types_after_creation(), ["CallAuthorized", "KeyRevoked"]);
 }

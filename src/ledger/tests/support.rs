@@ -2,7 +2,7 @@
 //!
 //! The card costs 1,000 nano-dollars for a token in and 10,000 for a token out.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -279,6 +279,9 @@ pub(super) fn secret() -> KeySecret {
     }
 }
 
+/// Where callers are.
+pub(super) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+
 pub(super) fn presented() -> PresentedSecret {
     let KeySecret { pepper, digest, .. } = secret();
     PresentedSecret { digests: vec![(pepper, digest)] }
@@ -310,7 +313,7 @@ pub(super) fn call(n: u128) -> Authorize {
         attempt: 1,
         presented: presented(),
         org: Standing::Active,
-        address: IpAddr::from([203, 0, 113, 7]),
+        address: HERE,
         client: Client::default(),
         endpoint: Endpoint::ChatCompletions,
         model: "large".to_owned(),
