@@ -1,26 +1,35 @@
 """Runs cases through the official OpenAI client and reports what its user would see.
 
-stdin: {"base_url", "cases": [{"key", "stream", "body", "headers"?}]}; stdout: one object for each case, in order:
-{"attempts", "content", "finish", "usage", "cost"} or {"attempts", "error", "status", "code", "message"}.
+stdout: {"ready": true} once the client is loaded; then one object for each case, in order:
+{"attempts", "waits", "content", "finish", "usage", "cost"} or {"attempts", "waits", "error", "status", "code", "message"}.
+stdin: {"base_url", "at_once", "cases": [{"key", "stream", "body", "headers"?, "extra"?, "path"?}]}. With "path" it is a
+GET. "at_once": all cases at the same time, and what the client would wait before it tries again is noted and not
+waited.
 """
 
 import json
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 
+noted = threading.local()
+
 
 def run(base_url, case):
+    noted.waits = []
     attempts = 0
 
     def count(_request):
         nonlocal attempts
         attempts += 1
 
-    http = openai.DefaultHttpxClient(event_hooks={"request": [count]})
+    http = openai.DefaultHttpxClient(event_hooks={"request": [count]}, verify=False)
     client = openai.OpenAI(base_url=base_url, api_key=case["key"], http_client=http, default_headers=case.get("headers"))
     try:
-        seen = (streamed if case["stream"] else whole)(client, case["body"])
+        seen = asked(client, case)
     except openai.APIError as error:
         seen = {
             "error": type(error).__name__,
@@ -28,7 +37,14 @@ def run(base_url, case):
             "code": error.code,
             "message": error.message,
         }
-    return {"attempts": attempts, **seen}
+    return {"attempts": attempts, "waits": noted.waits, **seen}
+
+
+def asked(client, case):
+    if "path" in case:
+        return {"content": client.get(case["path"], cast_to=object)}
+    body = {**case["body"], "extra_body": case.get("extra")}
+    return (streamed if case["stream"] else whole)(client, body)
 
 
 def whole(client, body):
@@ -55,6 +71,10 @@ def streamed(client, body):
 
 
 if __name__ == "__main__":
+    print(json.dumps({"ready": True}), flush=True)
     plan = json.load(sys.stdin)
-    for planned in plan["cases"]:
-        print(json.dumps(run(plan["base_url"], planned)), flush=True)
+    if plan["at_once"]:
+        time.sleep = lambda secs: noted.waits.append(secs)
+    with ThreadPoolExecutor(len(plan["cases"]) if plan["at_once"] else 1) as pool:
+        for seen in pool.map(lambda case: run(plan["base_url"], case), plan["cases"]):
+            print(json.dumps(seen), flush=True)

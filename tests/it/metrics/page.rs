@@ -32,7 +32,7 @@ impl Page {
     }
 
     /// The whole number of a name with these labels, whatever its other labels are; 0 if there is none.
-    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> i128 {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> i128 {
         self.of_name(name, labels).map(|(_, number)| number.parse::<i128>().unwrap()).sum()
     }
 
