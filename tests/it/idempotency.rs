@@ -1,6 +1,9 @@
 //! `Idempotency-Key`: a request that is sent again makes no second call, while the first one runs, after it has
 //! ended, in a race, and across a crash.
 
+#[cfg(feature = "failpoints")]
+mod places;
+
 use futures_util::future::join_all;
 use nemo_test_stores::on_each_store;
 use serde_json::{Value, json};
