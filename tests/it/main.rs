@@ -28,6 +28,7 @@ mod errors;
 mod events_reference;
 mod fake_provider;
 mod fallback;
+mod flood;
 mod harness;
 mod holds;
 mod idempotency;
