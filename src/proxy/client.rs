@@ -80,6 +80,11 @@ impl Ours {
         }
     }
 
+    /// Whether the client is slower than its stream: what is sent next will wait for it.
+    pub(super) fn is_slow(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| body.capacity() == 0)
+    }
+
     /// Waits until the client leaves; for ever once it has its whole answer.
     pub(super) async fn gone(&mut self) {
         if let Some(head) = &mut self.head {

@@ -24,6 +24,8 @@ use crate::providers::openai::{ChatChunk, ChunkKind, StreamError, tokens_receive
 
 /// No stream is longer than this; a provider that sends more is cut off.
 const STREAM_MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// A provider that had nothing to say for so long has nothing under way either.
+const CAUGHT_UP: Duration = Duration::from_millis(500);
 /// How long the last bytes may take to leave for a slow client. The bill is durable by then.
 const TAIL_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -50,6 +52,9 @@ struct Meter {
     finished: bool,
     output_bytes: u64,
     bytes: u64,
+    /// The client was slower than its provider, and what that made meanwhile, however much, may not all have been read
+    /// yet: it lies in buffers between here and there.
+    behind: bool,
     /// The last usage chunk's data, if the client asked for it.
     usage_chunk: Option<Bytes>,
 }
@@ -102,8 +107,9 @@ pub(super) async fn relay(
     let provider = &dispatch.route.provider.name;
     let usage = meter.usage.filter(|_| meter.usage_is_last || matches!(end, End::Done(_)));
     let seen = match end {
-        // Nobody has counted what is in there.
+        // Nobody has counted what is in there, or still under way.
         End::TooLong => Seen::Hidden,
+        End::Interrupted(_) if meter.behind => Seen::Hidden,
         _ => Seen::Tokens(tokens_received(meter.output_bytes)),
     };
     let (ending, last) = match end {
@@ -138,8 +144,8 @@ struct Relayed<'a> {
     facts: &'a mut Facts,
 }
 
-/// Passes events on until the stream ends. A client that leaves ends it too, unless output may be hidden:
-/// then only the stream's end tells what it cost.
+/// Passes events on until the stream ends. A client that leaves ends it too, unless output may be hidden, or was not
+/// read because the client was slow: then only the stream's end tells what it cost.
 async fn pass_on(
     dispatch: &mut Dispatch<'_>,
     started: Instant,
@@ -151,11 +157,12 @@ async fn pass_on(
     let idle = dispatch.route.provider.timeouts.idle;
     let mut heard = true;
     loop {
+        let asked = Instant::now();
         let chunk = tokio::select! {
             biased;
             interrupt = dispatch.interrupts.next() => return End::Interrupted(interrupt),
             () = ours.gone(), if heard => {
-                if !hidden_output {
+                if !hidden_output && !meter.behind {
                     return End::ClientLeft;
                 }
                 heard = false;
@@ -163,6 +170,7 @@ async fn pass_on(
             }
             chunk = timeout(idle, response.chunk()) => chunk,
         };
+        meter.behind &= asked.elapsed() < CAUGHT_UP;
         let bytes = match chunk {
             Err(_) => return End::Silent,
             Ok(Err(_)) => return meter.without_done(),
@@ -190,13 +198,14 @@ async fn pass_on(
                 Next::Hold => {}
                 Next::End(end) => return end,
                 Next::Pass(raw) if heard => {
+                    meter.behind |= ours.is_slow();
                     let sent = tokio::select! {
                         biased;
                         interrupt = dispatch.interrupts.next() => return End::Interrupted(interrupt),
                         sent = ours.send(raw) => sent,
                     };
                     if sent == Err(Gone) {
-                        if !hidden_output {
+                        if !hidden_output && !meter.behind {
                             return End::ClientLeft;
                         }
                         heard = false;

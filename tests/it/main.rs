@@ -30,6 +30,7 @@ mod fake_provider;
 mod fallback;
 mod flood;
 mod harness;
+mod hiding;
 mod holds;
 mod idempotency;
 #[path = "../bench/made/mod.rs"]

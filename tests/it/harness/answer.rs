@@ -8,7 +8,7 @@ use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::PATIENCE;
 use super::described::Asked;
@@ -225,7 +225,17 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(super) async fn send(address: SocketAddr, bytes: &[u8]) -> Raw {
-        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        Raw::over(TcpStream::connect(address).await.expect("a connection"), bytes).await
+    }
+
+    /// Takes no more than a few kilobytes that nobody reads.
+    pub(super) async fn send_narrow(address: SocketAddr, bytes: &[u8]) -> Raw {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        Raw::over(socket.connect(address).await.expect("a connection"), bytes).await
+    }
+
+    async fn over(mut stream: TcpStream, bytes: &[u8]) -> Raw {
         stream.write_all(bytes).await.expect("the request is taken");
         Raw { stream, received: Vec::new() }
     }
@@ -256,6 +266,16 @@ impl Raw {
     /// What has arrived.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.received).into_owned()
+    }
+
+    /// Says that it will send nothing more, and goes on listening.
+    pub(crate) async fn close_half(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Reads what comes next, or that nothing does.
+    pub(crate) async fn read_some(&mut self) {
+        let _ = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.received)).await;
     }
 
     /// Leaves in an orderly way (FIN).

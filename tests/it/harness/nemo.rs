@@ -268,6 +268,11 @@ impl Nemo {
     pub(crate) async fn raw(&self, bytes: impl AsRef<[u8]>) -> Raw {
         Raw::send(self.address(), bytes.as_ref()).await
     }
+
+    /// The same, over a connection that takes only a few kilobytes before they are read.
+    pub(crate) async fn narrow(&self, bytes: impl AsRef<[u8]>) -> Raw {
+        Raw::send_narrow(self.address(), bytes.as_ref()).await
+    }
 }
 
 /// What a manager does.
