@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::ids::{CallId, OrgId, PepperId, PriceCardId, RequestId, Revision};
 use crate::limits::{Endpoint, KeyLimits, WindowKind};
 use crate::money::Nanos;
-use crate::time::Timestamp;
+use crate::time::{Day, Timestamp};
 use crate::usage::Usage;
 
 event_stream! {
@@ -30,6 +30,9 @@ event_stream! {
         CallCorrected = 1,
         CallsRefused = 1,
         BudgetAlertRaised = 1,
+        AllotmentRequired = 1,
+        AllotmentReceived = 1,
+        AllotmentReturned = 1,
     }
 }
 
@@ -253,6 +256,9 @@ pub struct CallAuthorized {
     /// HMAC of the body, where the caller sent an idempotency key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Digest>,
+    /// It draws on the key's slice, of the day of this event, of the org's budgets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allotted: bool,
 }
 
 /// What a settled cost rests on.
@@ -390,6 +396,9 @@ pub struct CallCorrected {
     pub ended_at: Revision,
     /// When it was authorised: the windows that move.
     pub authorized_at: Timestamp,
+    /// It drew on the key's slice of that day, which moves too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allotted: bool,
     /// What it used, where that became known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -440,4 +449,33 @@ pub struct BudgetAlertRaised {
     pub percent: u8,
     /// What was charged in the window, with what reached the share.
     pub settled: Nanos,
+}
+
+/// The key's org has budgets of its own: from here on each call draws on a slice of its day. What the key spent
+/// before is counted by the org.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllotmentRequired {
+    /// Revision of the event in the org's stream that put budgets in force.
+    pub since: Revision,
+}
+
+/// The key took up what its org allotted to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllotmentReceived {
+    /// The day that it may be spent on.
+    pub day: Day,
+    /// All that the key ever received of that day, this included.
+    pub total: Nanos,
+}
+
+/// The key let go of what was idle in a slice: its org may have it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllotmentReturned {
+    /// The day of the slice.
+    pub day: Day,
+    /// All that the key ever returned of that day, this included.
+    pub total: Nanos,
 }

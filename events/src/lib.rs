@@ -37,5 +37,5 @@ pub use operator::OperatorEvent;
 pub use org::OrgEvent;
 pub use price::PriceEvent;
 pub use role::{Right, Role};
-pub use time::Timestamp;
+pub use time::{Day, Timestamp};
 pub use usage::Usage;

@@ -8,7 +8,7 @@ use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
-    BootId, CallId, Digest, EventId, KeyId, LinkId, MasterKeyId, Nanos, NodeId, OperatorId, OrgId,
+    BootId, CallId, Day, Digest, EventId, KeyId, LinkId, MasterKeyId, Nanos, NodeId, OperatorId, OrgId,
     PasswordId, PepperId, Position, PriceCardId, Rate, RequestId, Revision, SessionId, Timestamp,
 };
 
@@ -85,6 +85,7 @@ formats! {
     RequestId: "uuid", UUID_EXAMPLE, "What a client sent; several calls may serve it.";
     EventId: "uuid", UUID_EXAMPLE, "One recorded event.";
     BootId: "uuid", UUID_EXAMPLE, "One start of one node's process.";
+    Day: "date", "2026-11-22", "A calendar day in UTC.";
     Timestamp: "date-time", "2026-11-22T12:00:00.000000Z", "A moment, RFC 3339 in UTC.";
 }
 

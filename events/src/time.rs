@@ -1,9 +1,9 @@
-//! Moments in UTC microseconds. This crate never asks a clock.
+//! Moments in UTC microseconds, and days. This crate never asks a clock.
 
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::InvalidId;
@@ -102,6 +102,79 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// A calendar day in UTC. Written as `2026-11-22`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(i32);
+
+const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SEC;
+
+impl Day {
+    /// 1970-01-01.
+    pub const EPOCH: Self = Self(0);
+    /// 9999-12-31.
+    pub const MAX: Self = Self(2_932_896);
+
+    /// The day that a moment falls in.
+    #[must_use]
+    pub const fn of(moment: Timestamp) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "moments end with year 9999")]
+        Self(moment.as_micros().div_euclid(MICROS_PER_DAY) as i32)
+    }
+
+    /// Its first moment.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        Timestamp::from_micros(i64::from(self.0).saturating_mul(MICROS_PER_DAY))
+    }
+
+    /// So many days later, or earlier if negative; held within years 1970 to 9999.
+    #[must_use]
+    pub fn plus(self, days: i32) -> Self {
+        Self(self.0.saturating_add(days).clamp(Self::EPOCH.0, Self::MAX.0))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.start().to_datetime().date_naive(), f)
+    }
+}
+
+impl fmt::Debug for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Day {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId { what: "day between 1970 and 9999, such as 2026-11-22" };
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| invalid())?;
+        let days = date.signed_duration_since(NaiveDate::default()).num_days();
+        let day = i32::try_from(days).map(Self).map_err(|_| invalid())?;
+        // One text for one day.
+        if (Self::EPOCH..=Self::MAX).contains(&day) && day.to_string() == text {
+            Ok(day)
+        } else {
+            Err(invalid())
+        }
+    }
+}
+
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::text::deserialize(deserializer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +184,18 @@ mod tests {
         let moment = Timestamp::from_micros(1_793_344_800_000_001);
         assert_eq!(moment.to_string(), "2026-10-30T07:20:00.000001Z");
         assert_eq!(moment.to_string().parse(), Ok(moment));
+    }
+
+    #[test]
+    fn a_day_ends_at_utc_midnight_and_has_one_text() {
+        let day = |text: &str| text.parse::<Timestamp>().map(Day::of);
+        let leap = day("2028-02-29T23:59:59.999999Z");
+        assert_eq!(leap.as_ref().map(ToString::to_string), Ok("2028-02-29".to_owned()));
+        assert_eq!(leap.map(|leap| leap.plus(1)), day("2028-03-01T00:00:00Z"));
+        assert_eq!("2028-03-01".parse::<Day>().map(Day::start), "2028-03-01T00:00:00Z".parse());
+        assert_eq!((day("1970-01-01T00:00:00Z"), Day::of(Timestamp::MAX)), (Ok(Day::EPOCH), Day::MAX));
+        for text in ["2028-2-29", "2027-02-29", "1969-12-31", "+2028-02-29", "10000-01-01", "2028-02-29 "] {
+            assert!(text.parse::<Day>().is_err(), "{text}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Fixtures: one file for each version of each event that was ever written. They are never edited;
 //! a change of an event is a new version with an upcast and a fixture of its own.
 //!
-//! `<Type>.v<version>.json` has every optional field, `<Type>.v<version>.minimal.json` none.
+//! `<Type>.v<version>.json` has every optional field that there was when it was written,
+//! `<Type>.v<version>.minimal.json` none; a field that was added later has a fixture of its own behind the version.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test should fail loudly")]
 

@@ -134,7 +134,7 @@ prop_compose! {
         endpoint in endpoint(),
         (model, provider, provider_model) in (text(), text(), text()),
         (price_card, hold, deadline) in (digest(), hold(), time()),
-        (output_limit_set, streams, hidden_output) in any::<(bool, bool, bool)>(),
+        (output_limit_set, streams, hidden_output, allotted) in any::<(bool, bool, bool, bool)>(),
         (address, user_agent) in (some_text(), some_text()),
         tags in texts(),
         (idempotency_key, body) in (prop::option::of(digest()), prop::option::of(digest())),
@@ -144,6 +144,7 @@ prop_compose! {
             endpoint, model, provider, provider_model, price_card: PriceCardId(price_card), hold, output_limit,
             output_limit_set, deadline, labels_revision: Revision(labels_revision),
             client: Client { address, user_agent }, tags, streams, hidden_output, idempotency_key, body,
+            allotted,
         }
     }
 }
@@ -167,10 +168,11 @@ prop_compose! {
 
 prop_compose! {
     fn corrected()(call in uuid(), charged_before in money(), charged in money(), ended_at: u64,
-        authorized_at in time(), usage in prop::option::of(usage()), reason in text()) -> CallCorrected
+        authorized_at in time(), allotted: bool, usage in prop::option::of(usage()), reason in text())
+        -> CallCorrected
     {
         let (call, ended_at) = (CallId::from_uuid(call), Revision(ended_at));
-        CallCorrected { call, charged_before, charged, ended_at, authorized_at, usage, reason }
+        CallCorrected { call, charged_before, charged, ended_at, authorized_at, allotted, usage, reason }
     }
 }
 

@@ -186,7 +186,10 @@ impl Attribution {
             | KeyEvent::KeyDigestRenewed(_)
             | KeyEvent::KeyModelCleared(_)
             | KeyEvent::KeyRevoked(_)
-            | KeyEvent::BudgetAlertRaised(_) => Ok(()),
+            | KeyEvent::BudgetAlertRaised(_)
+            | KeyEvent::AllotmentRequired(_)
+            | KeyEvent::AllotmentReceived(_)
+            | KeyEvent::AllotmentReturned(_) => Ok(()),
         }
     }
 

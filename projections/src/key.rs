@@ -1,5 +1,8 @@
 //! The fold of a key's stream: everything that a decision about the key needs.
 
+mod secrets;
+mod slices;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nemo_events::key::{
@@ -7,8 +10,11 @@ use nemo_events::key::{
     Labels,
 };
 use nemo_events::limits::KeyLimits;
-use nemo_events::{CallId, Digest, KeyEvent, Nanos, OrgId, PepperId, PriceCardId, Revision, Timestamp};
+use nemo_events::{CallId, Digest, KeyEvent, Nanos, OrgId, PriceCardId, Revision, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use secrets::{SECRETS_KEPT, SecretState};
+pub use slices::{SLICES_KEPT_DAYS, Slice, Slices};
 
 use crate::alerts::Alerts;
 use crate::budget::Windows;
@@ -21,10 +27,6 @@ use crate::{At, CorruptLog};
 const ENDED_CALLS_KEPT_SECS: i64 = 24 * 3600;
 /// How many ended calls are remembered at most, so that a busy key's fold stays small.
 const ENDED_CALLS_KEPT: usize = 20_000;
-/// How many secrets are remembered, and so how many may work at the same time. A caller with an older one is
-/// told that it is no key of ours.
-pub const SECRETS_KEPT: usize = 8;
-
 /// Whether the key may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = KeyStatus))]
@@ -36,44 +38,6 @@ pub enum Status {
     Blocked,
     /// Never again.
     Revoked,
-}
-
-/// One of the key's secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretState {
-    /// Its digest, version and last four characters.
-    pub secret: KeySecret,
-    /// From this moment on it is refused; `None` for the current one.
-    pub valid_until: Option<Timestamp>,
-    /// Its digest under the pepper before: a request that was digested just before the renewal, or by a node
-    /// that does not have the new pepper yet, still proves the same secret.
-    #[serde(default)]
-    pub renewed_from: Option<(PepperId, Digest)>,
-}
-
-impl SecretState {
-    const fn new(secret: KeySecret) -> Self {
-        Self { secret, valid_until: None, renewed_from: None }
-    }
-
-    /// Whether it works at this moment.
-    #[must_use]
-    pub fn works_at(&self, now: Timestamp) -> bool {
-        self.valid_until.is_none_or(|until| now < until)
-    }
-
-    /// Whether it has this digest under this pepper.
-    #[must_use]
-    pub fn is(&self, pepper: &PepperId, digest: &Digest) -> bool {
-        let now = self.secret.pepper == *pepper && self.secret.digest == *digest;
-        let before = self.renewed_from.as_ref().is_some_and(|(p, d)| p == pepper && d == digest);
-        now || before
-    }
-
-    fn renewed(&mut self, secret: &KeySecret) {
-        let before = std::mem::replace(&mut self.secret, secret.clone());
-        self.renewed_from = Some((before.pepper, before.digest));
-    }
 }
 
 /// A call that has not ended.
@@ -96,6 +60,8 @@ pub struct OpenCall {
     /// HMAC of its idempotency key, if it has one.
     #[serde(default)]
     pub idempotency_key: Option<Digest>,
+    /// It draws on its day's slice.
+    pub allotted: bool,
 }
 
 /// A call that ended, as long as it is remembered.
@@ -111,6 +77,8 @@ pub struct EndedCall {
     pub ended_at: Revision,
     /// It was forfeited and not corrected since: a settlement that comes late may still lower it.
     pub unconfirmed: bool,
+    /// It drew on its day's slice.
+    pub allotted: bool,
 }
 
 /// A virtual key, as far as its stream tells.
@@ -150,6 +118,8 @@ pub struct KeyState {
     /// What was told of the key.
     #[serde(default)]
     pub alerts: Alerts,
+    /// What it may draw of its org's budgets.
+    pub slices: Slices,
 }
 
 impl KeyState {
@@ -211,6 +181,7 @@ impl KeyState {
             repeats: Repeats::default(),
             flagged_models: self.flagged_models.clone(),
             alerts: self.alerts.clone(),
+            slices: self.slices.clone(),
         }
     }
 
@@ -238,10 +209,16 @@ impl KeyState {
             repeats: Repeats::default(),
             flagged_models: BTreeSet::new(),
             alerts: Alerts::default(),
+            slices: Slices::default(),
         }
     }
 
     fn apply(&mut self, event: &KeyEvent, at: At) -> Result<(), CorruptLog> {
+        // Before the call that an event ends is forgotten.
+        let mut slices = std::mem::take(&mut self.slices);
+        let moved = self.move_slices(&mut slices, event, at.time);
+        self.slices = slices;
+        moved?;
         match event {
             KeyEvent::KeyCreated(_) => return Err(CorruptLog("a key was created twice")),
             KeyEvent::KeyRelabelled(e) => {
@@ -279,6 +256,8 @@ impl KeyState {
             KeyEvent::CallCorrected(e) => self.call_corrected(e, at.time)?,
             KeyEvent::CallsRefused(e) => self.alerts.calls_refused(e, at.time),
             KeyEvent::BudgetAlertRaised(e) => self.alerts.budget_raised(e, &self.windows)?,
+            KeyEvent::AllotmentRequired(_) => self.living()?,
+            KeyEvent::AllotmentReceived(_) | KeyEvent::AllotmentReturned(_) => {}
         }
         Ok(())
     }
@@ -304,42 +283,6 @@ impl KeyState {
         Ok(())
     }
 
-    fn secret_rotated(
-        &mut self,
-        secret: &KeySecret,
-        previous_valid_until: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), CorruptLog> {
-        self.living()?;
-        if self.current_secret().is_some_and(|current| secret.version <= current.version) {
-            return Err(CorruptLog("a new secret has an earlier one's version"));
-        }
-        for earlier in &mut self.secrets {
-            let ends = earlier.valid_until.map_or(previous_valid_until, |t| t.min(previous_valid_until));
-            earlier.valid_until = Some(ends);
-        }
-        self.secrets.push(SecretState::new(secret.clone()));
-        self.forget_secrets(now);
-        Ok(())
-    }
-
-    /// Forgets the oldest secrets, those first that do not work any more.
-    fn forget_secrets(&mut self, now: Timestamp) {
-        let mut surplus = self.secrets.len().saturating_sub(SECRETS_KEPT);
-        self.secrets.retain(|secret| {
-            let forget = surplus > 0 && !secret.works_at(now);
-            surplus = surplus.saturating_sub(usize::from(forget));
-            !forget
-        });
-        self.secrets.drain(..surplus);
-    }
-
-    fn secret_mut(&mut self, version: u32) -> Result<&mut SecretState, CorruptLog> {
-        self.living()?;
-        let found = self.secrets.iter_mut().find(|s| s.secret.version == version);
-        found.ok_or(CorruptLog("an event names a secret that the key does not have"))
-    }
-
     fn call_authorized(&mut self, e: &CallAuthorized, now: Timestamp) -> Result<(), CorruptLog> {
         if self.status != Status::Active {
             return Err(CorruptLog("a call was authorised with a key that was blocked or revoked"));
@@ -361,6 +304,7 @@ impl KeyState {
             deadline: e.deadline,
             tokens_at: self.token_rate.place(),
             idempotency_key: e.idempotency_key,
+            allotted: e.allotted,
         };
         self.open_calls.insert(e.call, open);
         self.forget_ended(now);
@@ -406,6 +350,7 @@ impl KeyState {
             charged,
             ended_at: at.revision,
             unconfirmed,
+            allotted: open.allotted,
         };
         self.ended_calls.insert(call, ended);
         self.ended_order.push_back((at.time, call));
@@ -419,6 +364,9 @@ impl KeyState {
         if let Some(ended) = self.ended_calls.get_mut(&e.call) {
             if ended.charged != e.charged_before || ended.authorized_at != e.authorized_at {
                 return Err(CorruptLog("a correction starts from another charge or moment"));
+            }
+            if ended.allotted != e.allotted {
+                return Err(CorruptLog("a correction moves a slice that the call did not draw on"));
             }
             if e.charged > ended.hold {
                 return Err(CorruptLog("a correction charges more than the hold"));
@@ -444,6 +392,7 @@ impl KeyState {
             charged: e.charged,
             ended_at: e.ended_at,
             unconfirmed: false,
+            allotted: e.allotted,
         };
         self.ended_calls.insert(e.call, ended);
         self.ended_order.push_back((now, e.call));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use nemo_events::limits::{Endpoint, WindowKind};
-use nemo_events::{CallId, Nanos, OrgId, Timestamp};
+use nemo_events::{CallId, Day, Nanos, OrgId, Revision, Timestamp};
 
 use crate::bounds::Wider;
 
@@ -18,9 +18,20 @@ pub enum PriceRefusal {
     NotPriceable(String),
 }
 
+/// Whose budget it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BudgetOwner {
+    /// The key's own.
+    Key,
+    /// The org's, which all its keys share.
+    Org,
+}
+
 /// A budget that stands in a call's way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetShort {
+    /// Whose budget.
+    pub of: BudgetOwner,
     /// Which budget.
     pub window: WindowKind,
     /// Its limit.
@@ -35,6 +46,35 @@ pub struct BudgetShort {
     pub resets_at: Option<Timestamp>,
     /// An output limit that would fit now, if any.
     pub output_limit_that_fits: Option<u64>,
+}
+
+/// What must happen between a key's stream and its org's before a call can be decided. Whoever executes a decision
+/// sees to it and decides again; no caller hears of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllotmentNeeded {
+    /// The key was told more of its org than is known here.
+    LaterView,
+    /// The key must be told that its org has budgets, since this revision of the org's stream.
+    Notice(Revision),
+    /// What the org's keys spent before must be counted, for budgets in force since this revision.
+    Count(Revision),
+    /// The slice is too small.
+    Slice(SliceShort),
+    /// The org allots nothing of that day any more, or not yet.
+    AnotherDay(Day),
+}
+
+/// A slice that is too small for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceShort {
+    /// Its day.
+    pub day: Day,
+    /// What the key has received of it.
+    pub received: Nanos,
+    /// What is idle; below zero after an overrun.
+    pub idle: Nanos,
+    /// What the call would hold.
+    pub hold: Nanos,
 }
 
 /// A named no. The variants up to the budgets stand in the order in which they are checked.
@@ -121,6 +161,8 @@ pub enum Refusal {
     BudgetExceeded(BudgetShort),
     /// The call would fit but for calls in flight.
     BudgetHeld(BudgetShort),
+    /// The call can be decided only after something else; see [`AllotmentNeeded`].
+    Allotment(AllotmentNeeded),
 
     /// A key with this id exists already.
     KeyExists,
@@ -188,6 +230,8 @@ impl Refusal {
             Self::TokenRate { .. } => "token_limit_exceeded",
             Self::BudgetExceeded(_) => "budget_exceeded",
             Self::BudgetHeld(_) => "budget_held",
+            // Nobody who asks should see it; whoever does sees that the ledger could not decide.
+            Self::Allotment(_) => "ledger_unavailable",
             Self::KeyExists => "key_exists",
             Self::KeyUnknown => "key_not_found",
             Self::OrgUnknown(_) => "org_not_found",

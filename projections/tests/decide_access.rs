@@ -58,7 +58,7 @@ fn output_is_hidden_behind_reasoning_several_choices_or_tools() {
 fn a_call_that_the_fold_knows_is_done_whatever_else_is_wrong() {
     let mut key = key(unlimited());
     key.execute(&call(1), noon()).unwrap();
-    let again = Authorize { presented: presented(9), org: Standing::Archived, ..call(1) };
+    let again = Authorize { presented: presented(9), org: Standing::Archived.into(), ..call(1) };
     key.when(&again, noon()).then([]);
     key.execute(&reported(1, 1, 1), noon()).unwrap();
     key.when(&again, noon()).then([]);
@@ -99,8 +99,8 @@ fn a_blocked_key_is_refused_until_it_is_unblocked_and_a_revoked_one_for_ever() {
 fn a_key_is_refused_while_its_org_is_suspended_or_archived() {
     let key = key(unlimited());
     let under = |org| Authorize { org, ..call(1) };
-    key.when(&under(Standing::Suspended), noon()).then_refused(&Refusal::OrgSuspended);
-    key.when(&under(Standing::Archived), noon()).then_refused(&Refusal::OrgArchived);
+    key.when(&under(Standing::Suspended.into()), noon()).then_refused(&Refusal::OrgSuspended);
+    key.when(&under(Standing::Archived.into()), noon()).then_refused(&Refusal::OrgArchived);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn every_refusal_of_a_call_has_its_own_code() {
     let key = flagged();
     let codes = [
         key.when(&Authorize { presented: presented(2), ..call(2) }, noon()),
-        key.when(&Authorize { org: Standing::Suspended, ..call(2) }, noon()),
+        key.when(&Authorize { org: Standing::Suspended.into(), ..call(2) }, noon()),
         key.when(&Authorize { priced: Err(PriceRefusal::ModelNotFound), ..call(2) }, noon()),
         key.when(&call(2), noon()),
     ]

@@ -5,7 +5,7 @@ use nemo_events::limits::KeyLimits;
 use nemo_events::limits::WindowKind::{Day, Month, Total, Week};
 use nemo_projections::Refusal;
 use nemo_projections::decide::{Authorize, ForfeitCharge, Forfeiter, SetLimits};
-use nemo_projections::refusal::BudgetShort;
+use nemo_projections::refusal::{BudgetOwner, BudgetShort};
 use nemo_projections::testing::KeyHistory;
 
 use crate::support::{
@@ -25,6 +25,7 @@ fn set(key: &mut KeyHistory, limits: KeyLimits) {
 fn a_hold_fits_a_budget_exactly_and_not_one_nano_dollar_less() {
     assert!(admits(&key(budgets(&[(Day, HOLD)])), &call(1), noon()));
     let short = BudgetShort {
+        of: BudgetOwner::Key,
         window: Day,
         limit: nanos(HOLD - 1),
         settled: nanos(0),

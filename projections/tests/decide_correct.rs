@@ -38,6 +38,7 @@ fn a_charge_is_lowered_down_to_zero() {
             charged: nanos(charged),
             ended_at: Revision(2),
             authorized_at: noon(),
+            allotted: false,
             usage: None,
             reason: "provider's invoice of May".to_owned(),
         };
@@ -71,6 +72,7 @@ fn a_second_correction_starts_from_the_first_and_names_the_same_end() {
         charged: nanos(200_000),
         ended_at: Revision(2),
         authorized_at: noon(),
+        allotted: false,
         usage: None,
         reason: "provider's invoice of May".to_owned(),
     };

@@ -34,6 +34,7 @@ fn a_settlement_that_finds_its_call_forfeited_becomes_a_correction() {
         charged: nanos(400_000),
         ended_at: Revision(2),
         authorized_at: noon(),
+        allotted: false,
         usage: Some(tokens(0, 40)),
         reason: "settled after it was forfeited".to_owned(),
     };

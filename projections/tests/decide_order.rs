@@ -91,7 +91,7 @@ fn command(wrong: &[&str]) -> Authorize {
     let is = |code: &str| wrong.contains(&code);
     let mut command = call(1);
     command.presented = presented(if is("invalid_api_key") { 9 } else { 1 });
-    command.org = if is("org_suspended") { Standing::Suspended } else { Standing::Active };
+    command.org = if is("org_suspended") { Standing::Suspended } else { Standing::Active }.into();
     command.priced =
         if is("model_not_priced") { Err(PriceRefusal::ModelNotPriced) } else { Ok(priced(card())) };
     command.once = vec![once("key", "body")];

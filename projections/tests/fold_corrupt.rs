@@ -58,6 +58,7 @@ fn authorized(n: u128, amount: i64) -> KeyEvent {
         hidden_output: false,
         idempotency_key: None,
         body: None,
+        allotted: false,
     }
     .into()
 }
@@ -94,6 +95,7 @@ fn corrected(n: u128, before: i64, after: i64, authorized_at: Timestamp) -> KeyE
         charged: nanos(after),
         ended_at: Revision(2),
         authorized_at,
+        allotted: false,
         usage: None,
         reason: "test".to_owned(),
     }

@@ -45,6 +45,7 @@ fn with_forgotten_call() -> (KeyHistory, Correct) {
         hold: nanos(HOLD),
         charged: nanos(HOLD),
         ended_at: Revision(2),
+        allotted: false,
         as_of: later(noon(), 2 * DAY),
     };
     let reason = "provider's invoice".to_owned();

@@ -35,4 +35,5 @@ mod fold_memory;
 mod histories;
 mod rates;
 mod reference;
+mod slices;
 mod support;

@@ -139,7 +139,7 @@ pub(crate) fn call(n: u128) -> Authorize {
         request: RequestId::from_uuid(Uuid::from_u128(n)),
         attempt: 1,
         presented: presented(1),
-        org: Standing::Active,
+        org: Standing::Active.into(),
         address: IpAddr::from([203, 0, 113, 7]),
         client: Client::default(),
         endpoint: Endpoint::ChatCompletions,

@@ -11,7 +11,7 @@ use nemo_projections::decide::{
     Relabel, ResumeOrg, Revoke, Rotate, SetLimits, Settle, SuspendOrg, Void,
 };
 use nemo_projections::hold::Ask;
-use nemo_projections::org::Standing;
+use nemo_projections::org::{OrgView, Standing};
 
 use super::OPENAI;
 use super::cast::Role;
@@ -27,7 +27,7 @@ const OVER_BOUND: u64 = 20;
 /// Tokens that an estimate adds for what was not seen.
 const UNSEEN: u64 = 256;
 
-pub(super) fn authorize(call: &Call, route: &Route, presented: PresentedSecret, org: Standing) -> Authorize {
+pub(super) fn authorize(call: &Call, route: &Route, presented: PresentedSecret, org: OrgView) -> Authorize {
     let client = Client { address: Some(call.address.to_string()), user_agent: Some(call.agent.to_owned()) };
     Authorize {
         call: call.id,

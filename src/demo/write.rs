@@ -150,9 +150,9 @@ impl<'a> Writer<'a> {
         let key = call.role.key()?;
         self.come_to_rest(key).await?;
         let account = self.ledger.key(key).await?;
-        let standing = self.ledger.standing(Some(call.role.org.id())).await?;
+        let org = self.ledger.org_view(Some(call.role.org.id())).await?;
         let presented = account.glance(|account| presented(account.key.as_ref(), call.secret_version));
-        let command = asked::authorize(&call, &route, presented, standing);
+        let command = asked::authorize(&call, &route, presented, org);
         let id = call.id;
         let (ledger, asker) = (Arc::clone(self.ledger), Arc::clone(&account));
         let mut asked = async move { ledger.authorize(&asker, command).await }.boxed();

@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use nemo_projections::Refusal;
 use nemo_projections::bounds::Wider;
 use nemo_projections::key::SECRETS_KEPT;
-use nemo_projections::refusal::{BudgetShort, PriceRefusal};
+use nemo_projections::refusal::{BudgetOwner, BudgetShort, PriceRefusal};
 
 use super::Failure;
 use super::body::FieldError;
@@ -90,6 +90,7 @@ impl From<&Refusal> for Failure {
                 short.held
             ))
             .retry_after_micros(1_000_000),
+            R::Allotment(_) => Self::ledger_unavailable("the org's budgets are being asked by too many at once"),
             R::KeyExists => clash("A key with this id exists already.".into()),
             R::KeyUnknown => missing("There is no such key."),
             R::OrgUnknown(org) => missing(&format!("There is no org {org}.")).about("org"),
@@ -140,12 +141,16 @@ fn capitalised(text: &str) -> String {
 
 fn budget_text(short: &BudgetShort) -> String {
     let BudgetShort { window, limit, settled, needed, .. } = short;
+    let whose = match short.of {
+        BudgetOwner::Key => "key",
+        BudgetOwner::Org => "org",
+    };
     let resets = short.resets_at.map_or_else(String::new, |at| format!(" It resets at {at}."));
     let fits = short
         .output_limit_that_fits
         .map_or_else(String::new, |tokens| format!(" An output limit of {tokens} tokens would fit now."));
     format!(
-        "The call may cost up to ${needed}, and the key's {window} budget of ${limit} has ${settled} spent.{resets}{fits}"
+        "The call may cost up to ${needed}, and the {whose}'s {window} budget of ${limit} has ${settled} spent.{resets}{fits}"
     )
 }
 

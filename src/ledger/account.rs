@@ -152,6 +152,13 @@ impl<F: Fold> Account<F> {
         desk.is_settled().then(|| look(desk.state()))
     }
 
+    /// Reads off the state as decided so far, and the last revision known to be durable, unless the fold is not what
+    /// the stream says.
+    pub(super) fn unless_lost<T>(&self, look: impl FnOnce(&F::State, Option<Revision>) -> T) -> Option<T> {
+        let desk = self.desk();
+        desk.is_current().then(|| look(desk.state(), desk.durable()))
+    }
+
     /// The last event's revision, durable or not.
     pub fn revision(&self) -> Option<Revision> {
         self.desk().revision()

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nemo_events::key::{CallAuthorized, VoidReason};
-use nemo_events::{Actor, CallId, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
+use nemo_events::{Actor, CallId, Day, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
 use nemo_projections::alerts;
 use nemo_projections::decide::{
     Authorize, Forfeit, KeyCommand, PresentedSecret, Settle, Void, authenticate, guard_address,
 };
-use nemo_projections::org::Standing;
+use nemo_projections::org::{OrgView, SlicesNeeded, Standing};
 use nemo_projections::{OrgState, Refusal};
 
 use super::Ledger;
@@ -126,6 +126,17 @@ macro_rules! ends {
 
 ends!(Settle, Void, Forfeit);
 
+/// What a decision about a key needs of its org.
+fn view(org: Option<&OrgState>, now: Timestamp) -> OrgView {
+    let Some(org) = org else { return Standing::Archived.into() };
+    let tightest = org.allotted.tightest(&org.budgets, Day::of(now));
+    let slices = match org.allotted.since().zip(tightest) {
+        Some((since, (_, free))) => SlicesNeeded::Yes { since, free },
+        None => SlicesNeeded::No { as_of: Some(org.changed_at) },
+    };
+    OrgView { standing: org.standing, slices }
+}
+
 fn end_answer(state: &KeyAccount, call: CallId, now: Timestamp) -> EndAnswer {
     let key = state.key.as_ref();
     let charged = key.and_then(|key| key.ended_calls.get(&call)).map_or(Nanos::ZERO, |ended| ended.charged);
@@ -179,14 +190,27 @@ impl Ledger {
     /// # Errors
     /// Where the org's stream cannot be read.
     pub async fn standing(&self, org: Option<OrgId>) -> Result<Standing, ExecuteError> {
-        let Some(org) = org else { return Ok(Standing::Active) };
-        let standing = |org: &Option<OrgState>| org.as_ref().map_or(Standing::Archived, |org| org.standing);
+        Ok(self.org_view(org).await?.standing)
+    }
+
+    /// A key's org as this node knows it: whether it may be used, and whether calls draw on slices of its budgets.
+    ///
+    /// # Errors
+    /// Where the org's stream cannot be read.
+    pub async fn org_view(&self, org: Option<OrgId>) -> Result<OrgView, ExecuteError> {
+        let Some(org) = org else { return Ok(Standing::Active.into()) };
         within(self.core.pace.authorize, async {
             let account = self.org(org).await?;
-            if let Some(standing) = account.settled(standing) {
-                return Ok(standing);
+            let now = self.now();
+            let known = account.unless_lost(|org, durable| {
+                let is_durable = org.as_ref().is_none_or(|org| Some(org.changed_at) <= durable);
+                is_durable.then(|| view(org.as_ref(), now))
+            });
+            if let Some(view) = known.flatten() {
+                return Ok(view);
             }
-            Ok(account.execute(Look(move |org: &_, _| standing(org)), Context::system()).await?.answer)
+            let look = Look(|org: &Option<OrgState>, now| view(org.as_ref(), now));
+            Ok(account.execute(look, Context::system()).await?.answer)
         })
         .await
     }

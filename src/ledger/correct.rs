@@ -96,8 +96,10 @@ impl Ledger {
         call: CallId,
         places: CallPlaces,
     ) -> Result<ForgottenCall, ExecuteError> {
-        let (authorized_at, hold) = match self.event_at(key, places.authorized).await? {
-            (KeyEvent::CallAuthorized(event), at) if event.call == call => (at, event.hold.amount),
+        let (authorized_at, hold, allotted) = match self.event_at(key, places.authorized).await? {
+            (KeyEvent::CallAuthorized(event), at) if event.call == call => {
+                (at, event.hold.amount, event.allotted)
+            }
             _ => return Err(misplaced()),
         };
         let ended = match self.event_at(key, places.ended).await? {
@@ -114,7 +116,7 @@ impl Ledger {
             },
         };
         let (ended_at, as_of) = (places.ended, places.as_of);
-        Ok(ForgottenCall { authorized_at, hold, charged, ended_at, as_of })
+        Ok(ForgottenCall { authorized_at, hold, charged, ended_at, allotted, as_of })
     }
 
     async fn event_at(&self, key: KeyId, revision: Revision) -> Result<(KeyEvent, Timestamp), ExecuteError> {

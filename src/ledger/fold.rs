@@ -113,6 +113,7 @@ impl Fold for KeyFold {
         const KEY: usize = 2_048;
         const CALL: usize = 200;
         const UNCERTAIN: u64 = 80;
+        const SLICE: usize = 80;
         let calls = state.key.as_ref().map_or(0, |key| {
             key.open_calls.len().saturating_add(key.ended_calls.len()).saturating_add(key.repeats.len())
         });
@@ -120,7 +121,9 @@ impl Fold for KeyFold {
         let uncertain =
             attribution.estimated.saturating_add(attribution.unconfirmed).min(UNCERTAIN_KEPT as u64);
         let uncertain = usize::try_from(uncertain.saturating_mul(UNCERTAIN)).unwrap_or(usize::MAX);
-        KEY.saturating_add(calls.saturating_mul(CALL)).saturating_add(uncertain)
+        let slices = state.key.as_ref().map_or(0, |key| key.slices.all().count());
+        let more = calls.saturating_mul(CALL).saturating_add(slices.saturating_mul(SLICE));
+        KEY.saturating_add(more).saturating_add(uncertain)
     }
 
     fn thaw(kept: &[u8]) -> Option<KeyAccount> {
@@ -149,8 +152,11 @@ impl Fold for OrgFold {
         OrgState::evolve(state, event, at)
     }
 
-    fn weight(_state: &Option<OrgState>) -> usize {
-        1_024
+    fn weight(state: &Option<OrgState>) -> usize {
+        const ORG: usize = 1_024;
+        const SLICE: usize = 48;
+        let slices = state.as_ref().map_or(0, |org| org.allotted.slices());
+        ORG.saturating_add(slices.saturating_mul(SLICE))
     }
 }
 

@@ -157,7 +157,7 @@ impl<'a> Asking<'a> {
             request: prepared.request,
             attempt: attempt.number,
             presented: caller.presented().clone(),
-            org: app.ledger.standing(org).await?,
+            org: app.ledger.org_view(org).await?,
             address: caller.address(),
             client: prepared.client.clone(),
             endpoint: Endpoint::ChatCompletions,

@@ -137,7 +137,7 @@ fn authorize(n: u32, card: &Arc<PriceCard>, card_id: nemo_events::PriceCardId) -
         request: RequestId::from_uuid(Uuid::from_u128(u128::from(n))),
         attempt: 1,
         presented: PresentedSecret { digests: vec![("p-1".parse().unwrap(), Digest::of(b"secret"))] },
-        org: Standing::Active,
+        org: Standing::Active.into(),
         address: [127, 0, 0, 1].into(),
         client: Client { address: Some("127.0.0.1".into()), user_agent: Some("OpenAI/Python 3.54.0".into()) },
         endpoint: Endpoint::ChatCompletions,

@@ -84,6 +84,7 @@ impl Story {
             charged: Nanos::from_nanos(charged),
             ended_at: Revision(0),
             authorized_at: ended.unwrap_or(Timestamp::EPOCH),
+            allotted: false,
             usage: None,
             reason: "evidence".into(),
         });

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use nemo_events::key::{CallAuthorized, Client, Hold, KeyDigestRenewed, KeySecret};
 use nemo_events::limits::{Budget, Endpoint, KeyLimits, WhenShort, WindowKind};
 use nemo_events::price::PriceCard;
-use nemo_events::{CallId, Digest, KeyEvent, Nanos, PepperId, PriceCardId, RequestId, Timestamp};
+use nemo_events::{CallId, Day, Digest, KeyEvent, Nanos, PepperId, PriceCardId, RequestId, Timestamp};
 
 use super::KeyCommand;
+use super::slices::{LetGo, and_return};
 use crate::budget::window_end;
 use crate::hold::{Ask, hold, largest_output_alone, largest_output_limit};
 use crate::key::{HoldTokens, SecretState, Status};
-use crate::org::Standing;
-use crate::refusal::{BudgetShort, PriceRefusal};
+use crate::org::{OrgView, SlicesNeeded, Standing};
+use crate::refusal::{AllotmentNeeded, BudgetOwner, BudgetShort, PriceRefusal, SliceShort};
 use crate::repeat::{Once, SameBody};
 use crate::{KeyState, Refusal, network};
 
@@ -61,8 +62,8 @@ pub struct Authorize {
     pub attempt: u32,
     /// What the caller presented.
     pub presented: PresentedSecret,
-    /// Whether the key's org may be used, as this node knows it.
-    pub org: Standing,
+    /// The key's org, as this node knows it.
+    pub org: OrgView,
     /// Where the call comes from.
     pub address: IpAddr,
     /// What is recorded of the caller.
@@ -93,12 +94,13 @@ impl KeyCommand for Authorize {
         if key.knows_call(self.call) {
             return Ok(Vec::new());
         }
-        let secret_version = authenticate(key, &self.presented, self.org, now)?;
+        let secret_version = authenticate(key, &self.presented, self.org.standing, now)?;
         self.guard_scope(&key.limits)?;
         self.guard_repeat(key, now)?;
         let priced = self.priced.as_ref().map_err(|why| Refusal::Price(why.clone()))?;
         self.guard_flag(key, priced)?;
         let granted = grant(key, &priced.card, self, now)?;
+        let allotted = guard_slice(key, self.org.slices, granted.hold.amount, now)?;
         let event = CallAuthorized {
             call: self.call,
             request: self.request,
@@ -120,10 +122,12 @@ impl KeyCommand for Authorize {
             hidden_output: self.hidden_output || priced.card.reasoning || self.ask.choices > 1,
             idempotency_key: self.once.first().map(|once| once.key),
             body: self.once.first().map(|once| once.body),
+            allotted,
         };
         // Written with the call that proves the secret, so that it costs no append and delays nothing.
         let renewed = renewal(key, &self.presented).map(KeyEvent::from);
-        Ok(renewed.into_iter().chain([event.into()]).collect())
+        let events = renewed.into_iter().chain([event.into()]).collect();
+        Ok(and_return(key, events, now, if allotted { LetGo::Expired } else { LetGo::All }))
     }
 }
 
@@ -244,19 +248,22 @@ struct Granted {
 }
 
 fn grant(key: &KeyState, card: &PriceCard, asked: &Authorize, now: Timestamp) -> Result<Granted, Refusal> {
-    let ask = &asked.ask;
+    let (ask, slices) = (&asked.ask, asked.org.slices);
     if let Some(asked) = ask.output_limit.filter(|asked| *asked > card.max_output_tokens) {
         return Err(Refusal::OutputLimitTooHigh { asked, model_max: card.max_output_tokens });
     }
     let output_limit = match ask.output_limit {
-        None => least_default(key, card, ask, now),
-        Some(asked) if key.limits.when_short == WhenShort::Clamp => clamped(key, card, ask, asked, now),
+        None => least_default(key, slices, card, ask, now),
+        Some(asked) if key.limits.when_short == WhenShort::Clamp => {
+            // At least one token, or it is refused with the limit that was asked for.
+            fitting_output_limit(key, slices, card, ask, now).map_or(asked, |fits| fits.min(asked))
+        }
         Some(asked) => asked,
     };
     let granted = Granted { output_limit, hold: checked_hold(card, ask, output_limit)? };
     guard_size(&key.limits, &granted.hold)?;
     guard_rates(key, &granted.hold, asked.attempt, now)?;
-    guard_budgets(key, card, ask, &granted, now)?;
+    guard_budgets(key, slices, card, ask, &granted, now)?;
     if key.windows.has_room(now, granted.hold.amount) { Ok(granted) } else { Err(out_of_range()) }
 }
 
@@ -279,10 +286,11 @@ fn out_of_range() -> Refusal {
 
 /// The limit for a request without one: the least of model's maximum, key's default and what a
 /// quarter of what is free pays for; but no lower than is useful, and then the budgets refuse it.
-fn least_default(key: &KeyState, card: &PriceCard, ask: &Ask, now: Timestamp) -> u64 {
+fn least_default(key: &KeyState, slices: SlicesNeeded, card: &PriceCard, ask: &Ask, now: Timestamp) -> u64 {
     let wanted = default_output_limit(&key.limits, card);
     let least = if card.reasoning { LEAST_REASONING_OUTPUT_TOKENS } else { LEAST_OUTPUT_TOKENS };
-    let quarters = key.limits.budgets.iter().map(|budget| a_quarter_pays(card, ask, free(key, budget, now)));
+    let free = key.limits.budgets.iter().map(|budget| free(key, budget, now));
+    let quarters = free.chain(free_of_org(key, slices, now)).map(|free| a_quarter_pays(card, ask, free));
     quarters.fold(wanted, u64::min).max(least.min(wanted))
 }
 
@@ -292,15 +300,16 @@ fn a_quarter_pays(card: &PriceCard, ask: &Ask, amount: Nanos) -> u64 {
     largest_output_alone(card, ask, quarter)
 }
 
-/// Lowers an explicit output limit to what every budget has free, if at least one token fits.
-fn clamped(key: &KeyState, card: &PriceCard, ask: &Ask, asked: u64, now: Timestamp) -> u64 {
-    fitting_output_limit(key, card, ask, now).map_or(asked, |fits| fits.min(asked))
-}
-
 /// The largest output limit whose hold fits every budget and the key's limit for one call; at least 1.
-fn fitting_output_limit(key: &KeyState, card: &PriceCard, ask: &Ask, now: Timestamp) -> Option<u64> {
-    let amounts =
-        key.limits.budgets.iter().map(|budget| free(key, budget, now)).chain(key.limits.max_call_cost);
+fn fitting_output_limit(
+    key: &KeyState,
+    slices: SlicesNeeded,
+    card: &PriceCard,
+    ask: &Ask,
+    now: Timestamp,
+) -> Option<u64> {
+    let budgets = key.limits.budgets.iter().map(|budget| free(key, budget, now));
+    let amounts = budgets.chain(key.limits.max_call_cost).chain(free_of_org(key, slices, now));
     let limits = amounts.map(|amount| largest_output_limit(card, ask, amount).unwrap_or_default());
     Some(limits.fold(card.max_output_tokens, u64::min)).filter(|limit| *limit > 0)
 }
@@ -339,6 +348,7 @@ fn guard_rates(key: &KeyState, hold: &Hold, attempt: u32, now: Timestamp) -> Res
 /// is told so, even where another is merely held.
 fn guard_budgets(
     key: &KeyState,
+    slices: SlicesNeeded,
     card: &PriceCard,
     ask: &Ask,
     granted: &Granted,
@@ -353,13 +363,14 @@ fn guard_budgets(
     for budget in budgets.filter(|budget| !takes(free(key, budget, now))) {
         let window = key.windows.at(budget.window, now);
         let short = BudgetShort {
+            of: BudgetOwner::Key,
             window: budget.window,
             limit: budget.limit,
             settled: window.settled,
             held: window.held,
             needed: granted.hold.amount,
             resets_at: window_end(budget.window, window.start),
-            output_limit_that_fits: fitting_output_limit(key, card, ask, now),
+            output_limit_that_fits: fitting_output_limit(key, slices, card, ask, now),
         };
         if !budget.limit.checked_sub(window.settled).is_some_and(takes) {
             return Err(Refusal::BudgetExceeded(short));
@@ -375,4 +386,42 @@ fn free(key: &KeyState, budget: &Budget, now: Timestamp) -> Nanos {
     let window = key.windows.at(budget.window, now);
     let used = window.settled.checked_add(window.held).unwrap_or(Nanos::MAX);
     budget.limit.checked_sub(used).unwrap_or(Nanos::from_nanos(i64::MIN))
+}
+
+/// What could be had of the org's budgets: what is idle in the key's slice, and what is free, as this node knows it.
+fn free_of_org(key: &KeyState, slices: SlicesNeeded, now: Timestamp) -> Option<Nanos> {
+    match slices {
+        SlicesNeeded::Yes { free, .. } => {
+            let idle = key.slices.of(Day::of(now)).idle();
+            Some(idle.checked_add(free.max(Nanos::ZERO)).unwrap_or(Nanos::MAX))
+        }
+        SlicesNeeded::No { .. } | SlicesNeeded::Assumed => None,
+    }
+}
+
+/// Whether the call draws on today's slice of the org's budgets, which must have the hold idle. The last guard:
+/// what is missing costs the org's stream an event.
+fn guard_slice(key: &KeyState, slices: SlicesNeeded, hold: Nanos, now: Timestamp) -> Result<bool, Refusal> {
+    let known = key.slices.required_since();
+    let since = match slices {
+        SlicesNeeded::Assumed => return Ok(true),
+        SlicesNeeded::No { as_of } if known > as_of => {
+            return Err(Refusal::Allotment(AllotmentNeeded::LaterView));
+        }
+        SlicesNeeded::No { .. } => return Ok(false),
+        SlicesNeeded::Yes { since, .. } => Some(since),
+    };
+    if known > since {
+        return Err(Refusal::Allotment(AllotmentNeeded::LaterView));
+    }
+    if let Some(since) = since.filter(|_| known < since) {
+        return Err(Refusal::Allotment(AllotmentNeeded::Notice(since)));
+    }
+    let day = Day::of(now);
+    let slice = key.slices.of(day);
+    let idle = slice.idle();
+    if hold <= idle {
+        return Ok(true);
+    }
+    Err(Refusal::Allotment(AllotmentNeeded::Slice(SliceShort { day, received: slice.received, idle, hold })))
 }

@@ -8,6 +8,7 @@ use nemo_events::{CallId, KeyEvent, Nanos, Revision, Timestamp};
 
 use super::KeyCommand;
 use super::manage::validate_reason;
+use super::slices::{LetGo, and_return};
 use crate::key::EndedCall;
 use crate::{KeyState, Refusal};
 
@@ -38,6 +39,8 @@ pub struct ForgottenCall {
     pub charged: Nanos,
     /// The revision of the event that ended it.
     pub ended_at: Revision,
+    /// It drew on its day's slice.
+    pub allotted: bool,
     /// Nothing that was recorded before this moment is missing here.
     pub as_of: Timestamp,
 }
@@ -56,14 +59,15 @@ impl Correct {
             let why = "the key's calls end too fast for this correction just now: try again";
             return Err(Refusal::Invalid(why.to_owned()));
         }
-        let ForgottenCall { authorized_at, hold, charged, ended_at, .. } = forgotten;
-        Ok(EndedCall { authorized_at, hold, charged, ended_at, unconfirmed: false })
+        let ForgottenCall { authorized_at, hold, charged, ended_at, allotted, .. } = forgotten;
+        Ok(EndedCall { authorized_at, hold, charged, ended_at, unconfirmed: false, allotted })
     }
 }
 
 impl KeyCommand for Correct {
-    fn decide(&self, state: Option<&KeyState>, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
-        let ended = self.ended(state.ok_or(Refusal::KeyUnknown)?)?;
+    fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        let key = state.ok_or(Refusal::KeyUnknown)?;
+        let ended = self.ended(key)?;
         if self.charged == ended.charged {
             return Ok(Vec::new());
         }
@@ -81,9 +85,10 @@ impl KeyCommand for Correct {
             charged: self.charged,
             ended_at: ended.ended_at,
             authorized_at: ended.authorized_at,
+            allotted: ended.allotted,
             usage: None,
             reason: self.reason.clone(),
         };
-        Ok(vec![corrected.into()])
+        Ok(and_return(key, vec![corrected.into()], now, LetGo::Expired))
     }
 }

@@ -8,6 +8,7 @@ use nemo_events::{CallId, KeyEvent, Nanos, Timestamp, Usage};
 use std::sync::Arc;
 
 use super::KeyCommand;
+use super::slices::{LetGo, and_return};
 use crate::alerts;
 use crate::key::{EndedCall, OpenCall};
 use crate::price::cost;
@@ -97,18 +98,14 @@ fn standing(key: &KeyState, call: CallId) -> Result<Standing<'_>, Refusal> {
 }
 
 impl KeyCommand for Settle {
-    fn decide(&self, state: Option<&KeyState>, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+    fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
         let key = state.ok_or(Refusal::KeyUnknown)?;
         let open = match standing(key, self.call)? {
             Standing::Ended(ended) => {
                 let charged = cost(&self.card, &self.usage).unwrap_or(ended.charged);
-                return Ok(late(
-                    self.call,
-                    ended,
-                    charged,
-                    Some(self.usage),
-                    "settled after it was forfeited",
-                ));
+                let why = "settled after it was forfeited";
+                let events = late(self.call, ended, charged, Some(self.usage), why);
+                return Ok(and_return(key, events, now, LetGo::Expired));
             }
             Standing::Open(open) => open,
         };
@@ -133,22 +130,24 @@ impl KeyCommand for Settle {
             first_byte_ms: self.first_byte_ms,
             duration_ms: self.duration_ms,
         };
-        Ok(with_alerts(key, open, cost, settled))
+        Ok(and_return(key, with_alerts(key, open, cost, settled), now, LetGo::Expired))
     }
 }
 
 impl KeyCommand for Void {
-    fn decide(&self, state: Option<&KeyState>, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
-        match standing(state.ok_or(Refusal::KeyUnknown)?, self.call)? {
+    fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+        let key = state.ok_or(Refusal::KeyUnknown)?;
+        let events = match standing(key, self.call)? {
             Standing::Ended(ended) => {
-                Ok(late(self.call, ended, Nanos::ZERO, None, "voided after it was forfeited"))
+                late(self.call, ended, Nanos::ZERO, None, "voided after it was forfeited")
             }
             Standing::Open(_) => {
                 let (call, reason, status, duration_ms) =
                     (self.call, self.reason, self.status, self.duration_ms);
-                Ok(vec![CallVoided { call, reason, status, duration_ms }.into()])
+                vec![CallVoided { call, reason, status, duration_ms }.into()]
             }
-        }
+        };
+        Ok(and_return(key, events, now, LetGo::Expired))
     }
 }
 
@@ -164,7 +163,7 @@ impl KeyCommand for Forfeit {
             ForfeitCharge::InputOnly => open.hold.input_amount,
         };
         let forfeited = CallForfeited { call: self.call, charged, reason: self.reason };
-        Ok(with_alerts(key, open, charged, forfeited))
+        Ok(and_return(key, with_alerts(key, open, charged, forfeited), now, LetGo::Expired))
     }
 }
 
@@ -191,6 +190,7 @@ fn late(
         charged,
         ended_at: ended.ended_at,
         authorized_at: ended.authorized_at,
+        allotted: ended.allotted,
         usage,
         reason: reason.to_owned(),
     };

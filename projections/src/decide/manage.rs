@@ -6,10 +6,11 @@ use nemo_events::key::{
     KeyBlocked, KeyCreated, KeyDigestRenewed, KeyLimitsSet, KeyModelCleared, KeyRelabelled, KeyRevoked,
     KeySecret, KeySecretRetired, KeySecretRotated, KeyUnblocked, Labels, RefusalCount,
 };
-use nemo_events::limits::{KeyLimits, WhenShort};
+use nemo_events::limits::{Budget, KeyLimits, WhenShort};
 use nemo_events::{KeyEvent, OrgId, Timestamp};
 
 use super::KeyCommand;
+use super::slices::{LetGo, and_return};
 use crate::key::{SECRETS_KEPT, Status};
 use crate::org::Standing;
 use crate::{KeyState, Refusal, alerts, bounds};
@@ -242,10 +243,11 @@ impl KeyCommand for ClearModel {
 }
 
 impl KeyCommand for Revoke {
-    fn decide(&self, state: Option<&KeyState>, _now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
+    fn decide(&self, state: Option<&KeyState>, now: Timestamp) -> Result<Vec<KeyEvent>, Refusal> {
         let key = existing(state)?;
         validate_reason(self.reason.as_deref())?;
-        Ok(unless(key.status == Status::Revoked, KeyRevoked { reason: self.reason.clone() }))
+        let events = unless(key.status == Status::Revoked, KeyRevoked { reason: self.reason.clone() });
+        Ok(and_return(key, events, now, LetGo::Expired))
     }
 }
 
@@ -340,11 +342,22 @@ pub(super) fn validate_bounds(bounds: &KeyLimits) -> Result<(), Refusal> {
 
 /// Checks each value by itself, and that none is stated twice.
 fn validate_values(limits: &KeyLimits) -> Result<(), Refusal> {
-    let windows: BTreeSet<_> = limits.budgets.iter().map(|b| b.window).collect();
-    if windows.len() != limits.budgets.len() {
+    validate_budgets(&limits.budgets)?;
+    validate_counts(limits)?;
+    let patterns = limits.models.as_deref().unwrap_or_default();
+    if patterns.len() > PATTERNS_MAX {
+        return Err(invalid(format!("models: at most {PATTERNS_MAX}")));
+    }
+    patterns.iter().try_for_each(|pattern| validate_text("models", pattern, LABEL_MAX_BYTES))
+}
+
+/// Checks budgets of a key or an org.
+pub(super) fn validate_budgets(budgets: &[Budget]) -> Result<(), Refusal> {
+    let windows: BTreeSet<_> = budgets.iter().map(|b| b.window).collect();
+    if windows.len() != budgets.len() {
         return Err(invalid("budgets: at most one for each window"));
     }
-    for budget in &limits.budgets {
+    for budget in budgets {
         if budget.limit.is_negative() {
             return Err(invalid("budgets: a limit cannot be negative"));
         }
@@ -352,12 +365,7 @@ fn validate_values(limits: &KeyLimits) -> Result<(), Refusal> {
             return Err(invalid("budgets: alert_at_percent lies between 1 and 100"));
         }
     }
-    validate_counts(limits)?;
-    let patterns = limits.models.as_deref().unwrap_or_default();
-    if patterns.len() > PATTERNS_MAX {
-        return Err(invalid(format!("models: at most {PATTERNS_MAX}")));
-    }
-    patterns.iter().try_for_each(|pattern| validate_text("models", pattern, LABEL_MAX_BYTES))
+    Ok(())
 }
 
 /// A zero, or a list that names nothing, would lock the key silently: blocking it says so aloud.

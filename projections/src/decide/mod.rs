@@ -7,6 +7,8 @@ mod end;
 mod manage;
 mod operator;
 mod org;
+mod org_budgets;
+mod slices;
 
 pub use authorize::{Authorize, PresentedSecret, Priced, authenticate, guard_address, model_matches};
 pub use correct::{Correct, ForgottenCall};
@@ -20,6 +22,8 @@ pub use operator::{
     StartSession,
 };
 pub use org::{ArchiveOrg, CreateOrg, RenameOrg, ResumeOrg, SetOrgLimits, SuspendOrg};
+pub use org_budgets::{Allot, CloseDay, CountSpend, CoverOverrun, Reclaim, SetOrgBudgets};
+pub use slices::{Notice, Receive, Return};
 
 use nemo_events::{KeyEvent, OperatorEvent, OrgEvent, Timestamp};
 

@@ -53,16 +53,16 @@ pub struct ArchiveOrg {
     pub reason: Option<String>,
 }
 
-fn existing(state: Option<&OrgState>) -> Result<&OrgState, Refusal> {
+pub(super) fn existing(state: Option<&OrgState>) -> Result<&OrgState, Refusal> {
     state.ok_or_else(|| Refusal::Invalid("no such org".to_owned()))
 }
 
-fn living(state: Option<&OrgState>) -> Result<&OrgState, Refusal> {
+pub(super) fn living(state: Option<&OrgState>) -> Result<&OrgState, Refusal> {
     let org = existing(state)?;
     if org.standing == Standing::Archived { Err(Refusal::OrgArchived) } else { Ok(org) }
 }
 
-fn unless(so_already: bool, event: impl Into<OrgEvent>) -> Vec<OrgEvent> {
+pub(super) fn unless(so_already: bool, event: impl Into<OrgEvent>) -> Vec<OrgEvent> {
     if so_already { Vec::new() } else { vec![event.into()] }
 }
 

@@ -121,6 +121,9 @@ fn say(event: &KeyEvent) -> String {
             let (settled, limit) = (money::total(e.settled), money::total(e.limit));
             format!("{settled} of {limit} {}: {} % reached", e.window, e.percent)
         }
+        KeyEvent::AllotmentRequired(_) => "the org has budgets".to_owned(),
+        KeyEvent::AllotmentReceived(e) => format!("{} in all for {}", money::one_call(e.total), e.day),
+        KeyEvent::AllotmentReturned(e) => format!("{} in all of {}", money::one_call(e.total), e.day),
     }
 }
 

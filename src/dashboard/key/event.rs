@@ -96,6 +96,13 @@ pub(super) fn told(entry: &Entry) -> Told {
         KeyEvent::CallCorrected(e) => corrected(e, call),
         KeyEvent::CallsRefused(e) => refused(e),
         KeyEvent::BudgetAlertRaised(e) => alerted(e),
+        KeyEvent::AllotmentRequired(_) => {
+            Told::new("Org budgets in force", Tone::Info).with(["calls draw on slices of them".to_owned()])
+        }
+        KeyEvent::AllotmentReceived(e) => Told::new("Slice of the org's budgets received", Tone::Info)
+            .with([format!("{} in all for {}", money::one_call(e.total), e.day)]),
+        KeyEvent::AllotmentReturned(e) => Told::new("Slice of the org's budgets returned", Tone::Info)
+            .with([format!("{} in all of {}", money::one_call(e.total), e.day)]),
     }
 }
 

@@ -55,6 +55,7 @@ fn words(event_type: &str) -> String {
         "OrgCreated" => "created org",
         "OrgRenamed" => "renamed org",
         "OrgLimitsSet" => "set limits of org",
+        "OrgBudgetsSet" => "set budgets of org",
         "OrgSuspended" => "suspended org",
         "OrgResumed" => "resumed org",
         "OrgArchived" => "archived org",

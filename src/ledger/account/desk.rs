@@ -115,6 +115,11 @@ impl<F: Fold> Desk<F> {
         known && self.footing == Footing::Firm && self.waiting() == 0
     }
 
+    /// Whether the fold is of the stream as it is known here, durable or not.
+    pub(super) fn is_current(&self) -> bool {
+        self.footing != Footing::Lost && self.seen <= self.head.revision
+    }
+
     /// Whether something waits and nobody sees to it. Then the asker must.
     pub(super) fn wants_pump(&mut self) -> bool {
         let wants = !self.pumping && self.waiting() > 0;

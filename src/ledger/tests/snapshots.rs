@@ -119,6 +119,7 @@ fn corrected(n: u128) -> CallCorrected {
         // Neither the fold of the call nor anybody here looks at it.
         ended_at: Revision(1),
         authorized_at: noon(),
+        allotted: false,
         usage: None,
         reason: "invoice".to_owned(),
     }

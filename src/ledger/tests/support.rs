@@ -312,7 +312,7 @@ pub(super) fn call(n: u128) -> Authorize {
         request: RequestId::from_uuid(Uuid::from_u128(n)),
         attempt: 1,
         presented: presented(),
-        org: Standing::Active,
+        org: Standing::Active.into(),
         address: HERE,
         client: Client::default(),
         endpoint: Endpoint::ChatCompletions,

@@ -25,7 +25,7 @@ pub(crate) struct Org {
 impl Org {
     /// The org with this state.
     pub(crate) fn of(id: OrgId, state: OrgState) -> Self {
-        let OrgState { name, created_at, standing, limits } = state;
+        let OrgState { name, created_at, standing, limits, .. } = state;
         Self { id, name, status: standing, created_at, limits }
     }
 }

@@ -64,6 +64,7 @@ fn authorized(at: Timestamp) -> KeyEvent {
         hidden_output: false,
         idempotency_key: None,
         body: None,
+        allotted: false,
     }
     .into()
 }

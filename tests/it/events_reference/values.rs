@@ -1,7 +1,7 @@
 //! Values that are one text or number, as the OpenAPI document describes them.
 
 use nemo_events::{
-    BootId, CallId, Digest, EventId, KeyId, LinkId, MasterKeyId, Nanos, NodeId, OperatorId, OrgId,
+    BootId, CallId, Day, Digest, EventId, KeyId, LinkId, MasterKeyId, Nanos, NodeId, OperatorId, OrgId,
     PasswordId, PepperId, PriceCardId, Rate, RequestId, Revision, SessionId, Timestamp,
 };
 use serde_json::Value as Json;
@@ -34,7 +34,7 @@ macro_rules! values {
 
 /// All of them.
 pub(super) fn all() -> Vec<Value> {
-    values![Nanos Rate Timestamp Digest KeyId OrgId CallId RequestId EventId Revision PriceCardId PepperId MasterKeyId
+    values![Nanos Rate Timestamp Day Digest KeyId OrgId CallId RequestId EventId Revision PriceCardId PepperId MasterKeyId
         NodeId BootId OperatorId PasswordId SessionId LinkId]
 }
 

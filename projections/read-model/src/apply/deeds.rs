@@ -9,13 +9,15 @@ use crate::columns::to_json;
 use crate::error::{EventError, Fault};
 
 /// Events that change nothing, or that no manager causes.
-const NEVER: [&str; 9] = [
+const NEVER: [&str; 10] = [
     "CallAuthorized",
     "CallSettled",
     "CallVoided",
     "CallForfeited",
     "CallsRefused",
     "BudgetAlertRaised",
+    // With a revoke, which is a deed itself.
+    "AllotmentReturned",
     "SessionStarted",
     "SessionsEnded",
     "LedgerRead",

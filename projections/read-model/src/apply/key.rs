@@ -38,8 +38,11 @@ impl Batch<'_> {
             KeyEvent::KeySecretRotated(e) => self.secret_rotated(key_no, e, place),
             KeyEvent::KeySecretRetired(e) => self.secret_retired(key_no, e.version, place),
             KeyEvent::KeyDigestRenewed(e) => self.digest_renewed(key_no, &e.secret),
-            // A model that may be called again: not shown in lists.
-            KeyEvent::KeyModelCleared(_) => Ok(()),
+            // A model that may be called again, and slices of the org's budgets: not shown in lists.
+            KeyEvent::KeyModelCleared(_)
+            | KeyEvent::AllotmentRequired(_)
+            | KeyEvent::AllotmentReceived(_)
+            | KeyEvent::AllotmentReturned(_) => Ok(()),
             KeyEvent::CallAuthorized(e) => self.call_authorized(e, metadata, of, place),
             KeyEvent::CallSettled(e) => self.call_settled(e, of, place),
             KeyEvent::CallVoided(e) => self.call_voided(e, of, place),

@@ -29,6 +29,12 @@ impl Batch<'_> {
             OrgEvent::OrgSuspended(_) => self.standing_set(org_no, Standing::Suspended),
             OrgEvent::OrgResumed(_) => self.standing_set(org_no, Standing::Active),
             OrgEvent::OrgArchived(_) => self.standing_set(org_no, Standing::Archived),
+            // Budgets, and what is out of them, are told by the org's own account.
+            OrgEvent::OrgBudgetsSet(_)
+            | OrgEvent::SpendCounted(_)
+            | OrgEvent::BudgetAllotted(_)
+            | OrgEvent::AllotmentReclaimed(_)
+            | OrgEvent::AllotmentsClosed(_) => Ok(()),
         }
     }
 

@@ -210,6 +210,7 @@ impl History {
                 hidden_output: false,
                 idempotency_key: None,
                 body: None,
+                allotted: false,
             },
         );
         self.calls.push(Call { id, key, authorized_at: at.time, ended: None });
@@ -258,6 +259,7 @@ impl History {
                 charged,
                 ended_at,
                 authorized_at: call.authorized_at,
+                allotted: false,
                 usage,
                 reason: "on evidence".into(),
             },

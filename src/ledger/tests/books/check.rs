@@ -179,7 +179,7 @@ impl World<'_> {
         let org = account.glance(|state| state.key.as_ref().map(|key| key.org));
         let org = ledger.standing(org).await.unwrap();
         let id = super::super::support::call_id(u128::MAX);
-        match ledger.consider(account, Authorize { org, ..command(id, asked) }).await {
+        match ledger.consider(account, Authorize { org: org.into(), ..command(id, asked) }).await {
             Ok(event) => admitted(&event),
             Err(ExecuteError::Refused(refusal)) => refused(&refusal),
             Err(error) => panic!("{error}"),

@@ -258,7 +258,7 @@ impl<'a> World<'a> {
         let (ledger, org) = (self.ledger(asked.node), org.id());
         let task = tokio::spawn(async move {
             let org = ledger.standing(Some(org)).await?;
-            ledger.authorize(&account, Authorize { org, ..command(call, asked) }).await
+            ledger.authorize(&account, Authorize { org: org.into(), ..command(call, asked) }).await
         });
         let since = self.clocks[asked.node].len() - 1;
         self.asking.push(Undecided { call, asked, knew, knew_of_org, since, task });
