@@ -54,13 +54,16 @@ pub(in crate::dashboard) async fn show(visit: Visit) -> Shows {
     } else {
         part(true, "left", &left)
     };
+    let org = shown.key.org;
+    // An org whose name cannot be told just now is still known by its id.
+    let org = asked.read(None, move |reader| reader.org_name(org)).await.ok().and_then(|answer| answer.value);
     let name = title(&shown.key);
     let heading = html! { (name) " " span .secret-hint { (secret_hint(&last_four(&shown.key))) } };
     let page = Page::new(Place::Keys, &name)
         .status(if shown.wrong.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK })
         .under("/keys", "Keys")
         .heading(heading)
-        .lede(lede(&shown))
+        .lede(lede(&shown, org.as_deref()))
         .sheets(&["key.css"])
         .modules(&["live.js", "replay.js"]);
     let page = if visit.may(Right::ManageKeys) { page.actions(actions(&shown)) } else { page };
@@ -148,7 +151,7 @@ pub(super) fn standing(key: &Key, now: Timestamp) -> (&'static str, Tone) {
     }
 }
 
-fn lede(shown: &Shown) -> Markup {
+fn lede(shown: &Shown, org: Option<&str>) -> Markup {
     let key = &shown.key;
     let (word, tone) = standing(key, shown.replay.as_of);
     let labels = [
@@ -161,7 +164,13 @@ fn lede(shown: &Shown) -> Markup {
         div .key-facts {
             (status(word, tone))
             (copyable(&shown.id.to_string(), "key id"))
-            a .chip href={ "/orgs/" (key.org) } { "org " code { (key.org.to_string().chars().take(8).collect::<String>()) } }
+            a .chip href={ "/orgs/" (key.org) } title=(key.org) {
+                "org "
+                @match org {
+                    Some(name) => strong { (name) },
+                    None => code { (key.org.to_string().chars().take(8).collect::<String>()) },
+                }
+            }
             @for (what, value) in labels {
                 @if let Some(value) = value { span .chip { (what) " " strong { (value) } } }
             }

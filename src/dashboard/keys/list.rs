@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use nemo_events::{OrgId, Right};
 use nemo_projections::key::Status;
-use nemo_read_model::{Answer, KeyFilter, KeyRow, Page as Rows};
+use nemo_read_model::{Answer, Counted, KeyFilter, KeyRow, Page as Rows};
 
 use super::rows::{self, Listed};
 use crate::dashboard::components::{empty, no_match, pager, stale};
 use crate::dashboard::{Fields, Page, Place, Shows, Visit};
+use crate::figures::money::grouped;
 use crate::read_side::State;
 
 /// Filters that have no field of their own in the bar: they come from links, and are shown as chips.
@@ -19,6 +20,8 @@ const CHIPS: [&str; 6] = ["org", "app", "job", "cost_centre", "tag", "env"];
 struct Found {
     rows: Rows<KeyRow>,
     orgs: BTreeMap<OrgId, String>,
+    count: Counted,
+    environments: Vec<String>,
     is_empty: bool,
 }
 
@@ -36,7 +39,8 @@ pub(in crate::dashboard) async fn show(visit: Visit) -> Shows {
             }
         }
         let is_empty = rows.rows.is_empty() && reader.has_no_keys()?.value;
-        Ok(Answer { value: Found { rows, orgs, is_empty }, position })
+        let (count, environments) = (reader.count_keys(&filter)?.value, reader.environments()?.value);
+        Ok(Answer { value: Found { rows, orgs, count, environments, is_empty }, position })
     });
     let Answer { value: found, position } = found.await?;
     let content = if found.is_empty { first_key(&visit) } else { list(&visit, &found) };
@@ -113,11 +117,12 @@ fn list(visit: &Visit, found: &Found) -> Markup {
     let listed = Listed { orgs: &found.orgs, may_manage, now: visit.now() };
     html! {
         section .card.flush {
-            (filters(sent))
+            (filters(sent, &found.environments))
             div data-live="keys" {
                 @if found.rows.rows.is_empty() {
                     (no_match("key", "/keys"))
                 } @else {
+                    p .count { (how_many(found.count)) }
                     form #bulk method="get" action="/keys/bulk" {
                         (listed.table(&found.rows.rows))
                         @if may_manage { (rows::bulk_bar()) }
@@ -129,7 +134,17 @@ fn list(visit: &Visit, found: &Found) -> Markup {
     }
 }
 
-fn filters(sent: &Fields) -> Markup {
+fn how_many(count: Counted) -> Markup {
+    html! {
+        @match count {
+            Counted::Exactly(1) => "1 key",
+            Counted::Exactly(keys) => { (grouped(keys)) " keys" }
+            Counted::MoreThan(keys) => { "more than " (grouped(keys)) " keys" }
+        }
+    }
+}
+
+fn filters(sent: &Fields, environments: &[String]) -> Markup {
     let statuses = [
         ("", "All statuses"),
         ("active", "Active"),
@@ -146,7 +161,8 @@ fn filters(sent: &Fields) -> Markup {
                 @for (value, text) in statuses { option value=(value) selected[sent.text("status") == value] { (text) } }
             }
             label .out-of-sight for="env" { "Environment" }
-            input #env .env type="text" name="env" value=(sent.text("env")) placeholder="All environments" autocomplete="off";
+            input #env .env type="text" name="env" value=(sent.text("env")) placeholder="All environments" autocomplete="off" list="environments";
+            datalist #environments { @for env in environments { option value=(env) {} } }
             @for name in CHIPS.into_iter().filter(|name| *name != "env" && !sent.text(name).is_empty()) {
                 input type="hidden" name=(name) value=(sent.text(name));
             }

@@ -170,6 +170,7 @@ async fn the_list_is_bounded_filtered_by_its_address_and_shows_hostile_names_as_
     let rows = |page: &Answer| page.text().matches("<tr data-row").count();
     let first = ada.page("/keys").await;
     assert_eq!(rows(&first), 50);
+    assert!(first.text().contains(">60 keys<") && first.text().contains("<option value=\"prod\">"));
     assert!(first.body.len() < 150_000, "{} bytes", first.body.len());
     let next = first.text().split("href=\"").find(|rest| rest.starts_with("/keys?cursor=")).unwrap();
     let second = ada.page(next.split('"').next().unwrap()).await;

@@ -230,7 +230,7 @@ impl Reader {
 }
 
 impl KeyFilter {
-    fn conditions(&self) -> Where {
+    pub(super) fn conditions(&self) -> Where {
         let mut conditions = Where::default();
         conditions.and_some("k.org_id = ?", self.org.map(|org| org.as_uuid().as_bytes().to_vec()));
         conditions.and_some("k.status = ?", self.status.map(|status| status_name(status).to_owned()));

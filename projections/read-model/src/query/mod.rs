@@ -3,6 +3,7 @@
 mod calls;
 mod filter;
 mod gateway;
+mod key_counts;
 mod keys;
 mod open_calls;
 mod orgs;
@@ -23,6 +24,7 @@ use serde::Serialize;
 
 pub use calls::{CallRow, ClaimRow, EndedCall};
 pub use gateway::{MasterKeyRow, NodeRow, PepperRow};
+pub use key_counts::Counted;
 pub use keys::{KeyFilter, KeyRow, LabelRevision, SecretRow};
 pub use open_calls::OpenCallRow;
 pub use orgs::{OrgFilter, OrgRow, OrgUse};

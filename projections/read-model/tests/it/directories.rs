@@ -1,10 +1,13 @@
 //! Lists of keys, orgs, price cards, nodes, secrets.
 
 use nemo_events::gateway::{MasterKeyRetired, PepperAdded, PepperRetired};
+use nemo_events::key::Labels;
 use nemo_events::limits::{Budget, KeyLimits, WindowKind};
 use nemo_events::{Digest, MasterKeyId, Nanos, PepperId, Revision};
 use nemo_projections::key::Status;
-use nemo_read_model::{Cursor, KeyFilter, Limit, Order, OrgFilter, PageRequest, ReadModelError, Reader};
+use nemo_read_model::{
+    Counted, Cursor, KeyFilter, Limit, Order, OrgFilter, PageRequest, ReadModelError, Reader,
+};
 
 use crate::applying::applied;
 use crate::history::{Ask, History, boot, key, labels, node, org, time};
@@ -49,6 +52,21 @@ fn keys_come_in_pages_that_neither_repeat_nor_leave_out() {
         reader.orgs(&OrgFilter::default(), &page(first.next, 3)),
         Err(ReadModelError::InvalidCursor)
     ));
+}
+
+#[test]
+fn keys_are_counted_as_they_are_filtered_and_their_environments_told_once() {
+    let mut history = History::with_keys("2026-11-22T12:00:00Z", 4);
+    for (number, env) in [(0, "prod"), (1, "dev"), (2, "prod")] {
+        history.relabel(key(number), Labels { env: Some(env.to_owned()), ..labels("a", &[]) });
+    }
+    let place = applied(&history.records);
+    let reader = place.model.reader().unwrap();
+    let count = |filter: &KeyFilter| reader.count_keys(filter).unwrap().value;
+    assert_eq!(count(&KeyFilter::default()), Counted::Exactly(4));
+    let prod = KeyFilter { env: Some("prod".to_owned()), ..KeyFilter::default() };
+    assert_eq!(count(&prod), Counted::Exactly(2));
+    assert_eq!(reader.environments().unwrap().value, ["dev", "prod"]);
 }
 
 #[test]
