@@ -16,6 +16,7 @@ use crate::read_side::ReadSide;
 use crate::reload::Reloader;
 use crate::store::Place;
 use crate::terms::Terms;
+use crate::webhooks::Webhooks;
 
 /// The running gateway.
 pub struct App {
@@ -31,6 +32,8 @@ pub struct App {
     pub ledger: Arc<Ledger>,
     /// The read model.
     pub read_side: ReadSide,
+    /// Who is told of alerts.
+    pub webhooks: Webhooks,
     /// Reads the configuration again.
     pub reloader: Reloader,
     /// What calls go by.

@@ -44,4 +44,5 @@ pub mod terms;
 pub mod tls;
 pub mod traces;
 pub mod verify;
+pub mod webhooks;
 pub mod welcome;

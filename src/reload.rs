@@ -1,5 +1,5 @@
 //! Reads the configuration again while calls run: providers, their keys, prices and `[calls]` take effect for
-//! calls that begin afterwards. What is wrong changes nothing; what cannot change while the process runs is
+//! calls that begin afterwards, secrets of webhooks at once. What is wrong changes nothing; what cannot change while the process runs is
 //! named.
 //!
 //! Price cards that calls cite stay as they are: a changed price is a new card.
@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::config::{Config, ConfigError, PriceEntry};
 use crate::terms::{Terms, UnusableTerms};
+use crate::webhooks::UnusableWebhook;
 
 /// Reads the configuration as the start did.
 pub type LoadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -35,6 +36,8 @@ pub struct Reloaded {
     pub prices: Changes,
     /// Keys of `[calls]` that have another value.
     pub calls: Vec<String>,
+    /// Webhooks that are signed with other secrets from now on.
+    pub webhooks: Vec<String>,
     /// Keys that have another value than at the start, and only take effect at the next one.
     pub needs_restart: Vec<String>,
     /// What the operator should know besides.
@@ -61,6 +64,9 @@ pub enum NotReloaded {
     /// A price or a provider cannot be used.
     #[error(transparent)]
     Terms(#[from] UnusableTerms),
+    /// A webhook's secret cannot be used.
+    #[error(transparent)]
+    Webhook(#[from] UnusableWebhook),
     /// Something broke on the way; the log says what.
     #[error("reading it was interrupted")]
     Interrupted,
@@ -94,10 +100,12 @@ impl Reloader {
         let config = (self.load)()?;
         let before = app.terms();
         let terms = Terms::of(&config, Some(&before))?;
+        let secrets = app.webhooks.read_secrets()?;
         let reloaded = Reloaded {
             providers: providers(&in_force, &before, &config, &terms),
             prices: prices(&in_force.prices, &config.prices),
             calls: in_force.calls.differing(&config.calls).into_iter().map(str::to_owned).collect(),
+            webhooks: secrets.use_them(),
             needs_restart: needs_restart(&app.config, &config),
             notices: config.notices.iter().map(ToString::to_string).collect(),
         };
@@ -116,8 +124,9 @@ pub async fn reload(app: &Arc<App>) -> Result<Reloaded, NotReloaded> {
     let done = tokio::task::spawn_blocking(move || running.reloader.run(&running)).await;
     let done = done.unwrap_or(Err(NotReloaded::Interrupted));
     match &done {
-        Ok(Reloaded { providers, prices, calls, needs_restart, notices: _ }) => info!(
-            providers = %providers, prices = %prices, calls = ?calls, needs_restart = ?needs_restart,
+        Ok(Reloaded { providers, prices, calls, webhooks, needs_restart, notices: _ }) => info!(
+            providers = %providers, prices = %prices, calls = ?calls, webhooks = ?webhooks,
+            needs_restart = ?needs_restart,
             "the configuration was read again"
         ),
         Err(why) => {
@@ -197,15 +206,16 @@ fn prices(old: &[PriceEntry], new: &[PriceEntry]) -> Changes {
 /// What differs from the start and is only looked at there. Every section of the configuration is named here
 /// or in [`Terms`].
 fn needs_restart(started_with: &Config, config: &Config) -> Vec<String> {
-    let Config { server, store, calls: _, telemetry, providers: _, prices: _, notices: _ } = config;
+    let Config { server, store, calls: _, telemetry, providers: _, prices: _, webhooks, notices: _ } = config;
     let named = |section: &str, keys: Vec<&'static str>| -> Vec<String> {
         keys.into_iter().map(|key| format!("{section}.{key}")).collect()
     };
-    let moved = if started_with.store == *store { Vec::new() } else { vec!["store".to_owned()] };
+    let whole = |name: &str, same: bool| if same { Vec::new() } else { vec![name.to_owned()] };
     [
         named("server", started_with.server.differing(server)),
-        moved,
+        whole("store", started_with.store == *store),
         named("telemetry", started_with.telemetry.differing(telemetry)),
+        whole("webhooks", started_with.webhooks == *webhooks),
     ]
     .concat()
 }

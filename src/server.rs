@@ -30,6 +30,7 @@ use crate::snapshots::Shelf;
 use crate::store::{self, Kind, Opened};
 use crate::terms::Terms;
 use crate::tls::Tls;
+use crate::webhooks::Webhooks;
 use crate::{metrics, reload, request_id, routes, secrets_watch, start, supervisor, welcome};
 
 /// After the drain, how long cut calls have to write their ends.
@@ -129,15 +130,17 @@ fn put_together(
     });
     let terms = Terms::of(&config, None)?;
     let people = People::new(&config.server);
+    let webhooks = Webhooks::new(&config)?;
     Ok(Arc::new(App {
         reloader: Reloader::new(load, config.clone()),
         terms: ArcSwap::from_pointee(terms),
         secrets: SecretsInForce::new(secrets),
         place: store.place.clone(),
-        metrics: Metrics::new(store_metrics, ledger.metrics(), &people.metrics),
+        metrics: Metrics::new(store_metrics, ledger.metrics(), &people.metrics, &webhooks.metrics),
         people,
         ledger,
         read_side: ReadSide::new(&config.server.data_dir),
+        webhooks,
         misses: ColdMisses::default(),
         breakers: Breakers::default(),
         lifecycle: Lifecycle::default(),
@@ -279,6 +282,7 @@ async fn stop(
     if app.lifecycle.has_started() && tokio::time::timeout(LAST_WORDS, last_words(&app)).await.is_err() {
         warn!("counts of refusals, and that the node stopped, could not be written to the ledger");
     }
+    app.webhooks.stop().await;
     app.read_side.stop().await;
     if tokio::time::timeout(SETTLE_GRACE, app.ledger.drain()).await.is_err() {
         let calls = app.ledger.unwritten_ends();

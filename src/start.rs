@@ -79,11 +79,14 @@ pub async fn once_reachable(app: Arc<App>) -> anyhow::Result<()> {
 async fn begin(app: &App) -> Result<(), Failure> {
     app.ledger.read().await?;
     refuse_to_begin_anew(app)?;
+    let place = &app.place.place;
+    app.webhooks.find_places(&app.ledger, place).await.map_err(ExecuteError::from)?;
     let ours = app.secrets.now().fingerprints();
     let introduce = move |known: &[_]| secrets_match::compare(known, &ours);
     let compared = app.ledger.node_started(introduce).await?;
     compared.map_err(|mismatch| Failure::Never(mismatch.into()))?;
     app.read_side.start(&app.ledger);
+    app.webhooks.start(&app.ledger, &app.read_side.outbox(), place);
     app.lifecycle.serve();
     Ok(())
 }

@@ -13,6 +13,7 @@ pub mod decide;
 pub mod hold;
 pub mod key;
 pub mod network;
+pub mod notice;
 pub mod operator;
 pub mod org;
 pub mod price;

@@ -24,3 +24,4 @@ pub mod sessions;
 pub mod store_password;
 pub mod throttle;
 pub mod token;
+pub mod webhook_secret;

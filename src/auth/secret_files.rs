@@ -30,6 +30,7 @@ pub(super) enum Holds {
     MasterKey,
     ProviderKey,
     StorePassword,
+    WebhookSecret,
 }
 
 impl Holds {
@@ -61,7 +62,11 @@ impl Holds {
         match self {
             // A pipe has no mode worth checking.
             Self::Secrets | Self::MasterKey if metadata.is_file() => check_mode(path, &metadata, 0o600),
-            Self::Secrets | Self::MasterKey | Self::ProviderKey | Self::StorePassword => Ok(()),
+            Self::Secrets
+            | Self::MasterKey
+            | Self::ProviderKey
+            | Self::StorePassword
+            | Self::WebhookSecret => Ok(()),
         }
     }
 
@@ -71,6 +76,9 @@ impl Holds {
             Self::MasterKey => "write the master key into it and nothing else",
             Self::ProviderKey => "write the provider's key into it and nothing else",
             Self::StorePassword => "write the event store's password into it and nothing else",
+            Self::WebhookSecret => {
+                "write a secret into it: `echo whsec_$(openssl rand -base64 32)` makes one"
+            }
         };
         SecretsError::File { path: path.to_owned(), fault, remedy }
     }

@@ -33,6 +33,7 @@ pub mod secrets;
 pub mod spend;
 pub mod values;
 pub mod views;
+pub mod webhooks;
 
 #[cfg(test)]
 mod testing;
@@ -60,6 +61,7 @@ pub use progress::Progress;
 pub use reload::ReloadArgs;
 pub use secrets::SecretsArgs;
 pub use spend::SpendArgs;
+pub use webhooks::WebhooksArgs;
 
 use crate::cli::render::text::without_keys;
 
@@ -109,6 +111,8 @@ pub enum RemoteCommand {
     Spend(SpendArgs),
     /// Prices: what models cost
     Prices(PricesArgs),
+    /// Webhooks: who is told of alerts, and whether they take a message
+    Webhooks(WebhooksArgs),
     /// Read the configuration again: providers, their keys, prices and [calls]
     Reload(ReloadArgs),
 }
@@ -153,6 +157,9 @@ async fn result_of(command: RemoteCommand) -> Result<(), CommandError> {
         }
         RemoteCommand::Prices(PricesArgs { remote, command }) => {
             prices::run(command, &mut remote.open()?).await
+        }
+        RemoteCommand::Webhooks(WebhooksArgs { remote, command }) => {
+            webhooks::run(command, &mut remote.open()?).await
         }
         RemoteCommand::Reload(ReloadArgs { remote }) => reload::run(&mut remote.open()?).await,
     }

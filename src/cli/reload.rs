@@ -25,6 +25,8 @@ struct Reloaded {
     providers: Changes,
     prices: Changes,
     calls: Vec<String>,
+    #[serde(default)]
+    webhooks: Vec<String>,
     needs_restart: Vec<String>,
     notices: Vec<String>,
 }
@@ -87,7 +89,7 @@ pub async fn run(session: &mut Session) -> Result<(), CommandError> {
 
 impl Reloaded {
     fn changes(&self) -> Vec<Change> {
-        let Self { providers, prices, calls, .. } = self;
+        let Self { providers, prices, calls, webhooks, .. } = self;
         let rows = |what: &str, change: &str, names: &[String]| -> Vec<Change> {
             let row = |name: &String| Change {
                 what: what.to_owned(),
@@ -101,6 +103,12 @@ impl Reloaded {
             [rows(what, "added", added), rows(what, "removed", removed), rows(what, "changed", changed)]
                 .concat()
         };
-        [of("provider", providers), of("price", prices), rows("setting", "changed", calls)].concat()
+        [
+            of("provider", providers),
+            of("price", prices),
+            rows("setting", "changed", calls),
+            rows("webhook", "other secrets", webhooks),
+        ]
+        .concat()
     }
 }

@@ -1,6 +1,6 @@
 //! The configuration: one TOML file in which everything is optional, and environment variables over it.
 //!
-//! Each key is declared once (`server.rs`, `store.rs`, `provider.rs`, `price.rs`) with its name, kind, default and meaning;
+//! Each key is declared once (`server.rs`, `store.rs`, `provider.rs`, `price.rs` …) with its name, kind, default and meaning;
 //! how it is read, what is refused and the reference follow from that. Secrets never stand in it, only the
 //! places where they are found, and no error repeats a value. Nothing here is fetched or opened but the file.
 
@@ -14,6 +14,7 @@ mod reference;
 mod server;
 mod store;
 mod telemetry;
+mod webhook;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -30,6 +31,7 @@ pub use self::reference::{KeyDoc, reference, reference_markdown};
 pub use self::server::{Calls, LogFormat, RecordClients, Server};
 pub use self::store::{PasswordSource, ServerStore, StoreEntry, StoreLogin};
 pub use self::telemetry::Telemetry;
+pub use self::webhook::{SecretSource, WebhookEntry};
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Config {
     pub providers: Vec<ProviderEntry>,
     /// The operator's prices.
     pub prices: Vec<PriceEntry>,
+    /// Who is told of alerts.
+    pub webhooks: Vec<WebhookEntry>,
     /// What the operator should know of how this came about.
     pub notices: Vec<Notice>,
 }
@@ -114,7 +118,7 @@ impl Config {
         let table = parsed.get_ref();
         let mut errors = Vec::new();
         let mut known = |error: ConfigError| errors.push(error);
-        let names = ["server", "store", "calls", "telemetry", "providers", "prices"];
+        let names = ["server", "store", "calls", "telemetry", "providers", "prices", "webhooks"];
         Section::whole(&source, table, &names).unwrap_or_else(&mut known);
         let (server_keys, store_keys) = (Server::keys(), StoreEntry::keys());
         let (calls_keys, telemetry_keys) = (Calls::keys(), Telemetry::keys());
@@ -127,29 +131,34 @@ impl Config {
         let usual = Calls::usual(path)?;
         let providers = read_providers(&source, table, calls.as_ref().unwrap_or(&usual)).map_err(&mut known);
         let prices = read_prices(&source, table).map_err(&mut known);
+        let webhooks = read_webhooks(&source, table).map_err(&mut known);
         let overrides = overrides(&[
             ("server", &server_keys),
             ("store", &store_keys),
             ("calls", &calls_keys),
             ("telemetry", &telemetry_keys),
         ]);
-        if let (Ok(store), Ok(providers)) = (&store, &providers) {
+        if let (Ok(store), Ok(providers), Ok(webhooks)) = (&store, &providers, &webhooks) {
             let mut variables = key_variables(providers);
             variables.extend(store.password_variable());
+            variables.extend(webhooks.iter().filter_map(WebhookEntry::variable));
             environment.only(&overrides, &variables).unwrap_or_else(&mut known);
         }
-        let (Ok(server), Ok(store), Ok(calls), Ok(telemetry), Ok(mut providers), Ok(prices), true) =
-            (server, store, calls, telemetry, providers, prices, errors.is_empty())
+        let (Ok(server), Ok(store), Ok(calls), Ok(telemetry), Ok(mut providers), Ok(prices), Ok(webhooks)) =
+            (server, store, calls, telemetry, providers, prices, webhooks)
         else {
             return Err(ConfigError::several(errors));
         };
+        if !errors.is_empty() {
+            return Err(ConfigError::several(errors));
+        }
         let mut notices = Vec::new();
         if providers.is_empty() {
             providers = provider::found(environment, &calls);
             notices = found(&providers);
         }
         notices.extend(unused(&prices, &providers));
-        Ok(Self { server, store, calls, telemetry, providers, prices, notices })
+        Ok(Self { server, store, calls, telemetry, providers, prices, webhooks, notices })
     }
 }
 
@@ -206,6 +215,23 @@ fn read_prices(source: &Source<'_>, table: &DeTable<'_>) -> Result<Vec<PriceEntr
             Ok(entry)
         } else {
             Err(section.bad("model", "has another entry for this provider"))
+        }
+    }))
+}
+
+fn read_webhooks(source: &Source<'_>, table: &DeTable<'_>) -> Result<Vec<WebhookEntry>, ConfigError> {
+    let Some(value) = table.get("webhooks") else { return Ok(Vec::new()) };
+    let (keys, mut names) = (WebhookEntry::keys(), HashSet::new());
+    let sections = Section::repeated(source, "webhooks", value)?;
+    if let Some(surplus) = sections.get(webhook::MOST) {
+        return Err(surplus.bad("name", format!("is one too many: at most {} webhooks", webhook::MOST)));
+    }
+    ConfigError::all(sections.iter().map(|section| {
+        let entry = ConfigError::both(section.only(&keys), WebhookEntry::read(section))?;
+        if names.insert(entry.name.clone()) {
+            Ok(entry)
+        } else {
+            Err(section.bad("name", "is the name of another webhook too"))
         }
     }))
 }

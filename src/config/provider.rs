@@ -241,12 +241,12 @@ fn base_url(stated: &Stated, section: &Section<'_>) -> Result<String, ConfigErro
     Ok(stated_url.trim_end_matches('/').to_owned())
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-fn provider_name(text: &str) -> Option<String> {
+pub(super) fn provider_name(text: &str) -> Option<String> {
     let plain =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
     let ok = (1..=64).contains(&text.len()) && text.bytes().all(plain);

@@ -7,6 +7,7 @@ use super::provider::ProviderEntry;
 use super::server::{Calls, Server};
 use super::store::StoreEntry;
 use super::telemetry::Telemetry;
+use super::webhook::WebhookEntry;
 
 /// One key, as the reference shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,7 @@ pub fn reference() -> Vec<KeyDoc> {
         ProviderEntry::keys(),
         PriceEntry::keys(),
         price::tier_keys(),
+        WebhookEntry::keys(),
     ];
     sections.concat()
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use nemo_events::Rate;
+use nemo_projections::notice::NoticeKind;
 
 use super::*;
 use crate::providers::openai::{Flavour, OutputLimitField, ServiceTier};
@@ -115,6 +116,20 @@ output_image = "1.2"
 web_searches = "10000"
 file_searches = "2500"
 requests = "100"
+
+[[webhooks]]
+name = "ops"
+url = "http://ops.internal:8080/hooks/nemo"
+allow_http = true
+secret_file = "/run/secrets/ops"
+events = ["key.leaked", "budget.threshold_reached", "key.leaked"]
+timeout_secs = 3
+node = "berlin-1"
+
+[[webhooks]]
+name = "chat"
+url = "https://chat.example/T0/B0"
+secret_env = "NEMO_CHAT_SECRET"
 "#;
 
 fn read_with(text: &str, vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -135,7 +150,7 @@ fn rate(text: &str) -> Rate {
 
 #[test]
 fn nothing_at_all_is_a_configuration() {
-    let Config { server, store, calls, telemetry, providers, prices, notices } =
+    let Config { server, store, calls, telemetry, providers, prices, webhooks, notices } =
         Config::load(None, &Environment::default()).unwrap();
     assert_eq!(server.listen.to_string(), "127.0.0.1:4141");
     assert_eq!((server.management_listen, server.node.as_str()), (None, "node-1"));
@@ -148,15 +163,38 @@ fn nothing_at_all_is_a_configuration() {
     assert_eq!((calls.first_byte_timeout_secs, calls.idle_timeout_secs), (120, 60));
     assert_eq!((calls.attempts_at_most, calls.retries_at_most, calls.retry_wait_secs), (3, 0, 2));
     assert_eq!(store, StoreEntry::Embedded);
-    assert!(calls.inert_fields.is_empty() && providers.is_empty() && prices.is_empty());
+    assert!(calls.inert_fields.is_empty() && providers.is_empty());
+    assert!(prices.is_empty() && webhooks.is_empty());
     assert_eq!((telemetry.otlp_endpoint, telemetry.send_traceparent), (None, false));
     assert_eq!((server.tls_cert_file, server.tls_key_file), (None, None));
     assert_eq!(notices, [Notice::NoProvider]);
 }
 
 #[test]
+fn webhooks_that_could_not_be_told_apart_or_read_by_others_are_refused() {
+    let hook = |lines: &str| format!("[[webhooks]]\nname = \"ops\"\nsecret_env = \"A\"\n{lines}\n");
+    let far = "url = \"https://ops.example/x\"";
+    assert!(refusal(&hook("url = \"http://ops.example/\"")).contains("must begin with https://"));
+    assert!(read(&hook("url = \"http://[::1]:9/\"")).is_ok(), "this machine");
+    for (lines, said) in [
+        ("url = \"https://me:hunter2@ops.example/\"", "webhooks.url"),
+        ("url = \"https://ops.example/\"\nsecret_file = \"x\"", "exactly one of secret_env and secret_file"),
+        ("url = \"https://ops.example/\"\nevents = [\"key.made\"]", "key.created"),
+        ("url = \"https://ops.example/\"\nevents = []", "must not be empty"),
+    ] {
+        let told = refusal(&hook(lines));
+        assert!(told.contains(said) && !told.contains("hunter2"), "{told}");
+    }
+    assert!(refusal(&hook(far).repeat(2)).contains("name of another webhook"));
+    assert!(refusal(&hook(far).replace("ops\"", "../ops\"")).contains("webhooks.name"));
+    let many: String = (0..17).map(|n| hook(far).replace("\"ops\"", &format!("\"ops-{n}\""))).collect();
+    assert!(refusal(&many).contains("at most 16 webhooks"));
+}
+
+#[test]
 fn everything_can_be_stated() {
-    let Config { server, store, calls, telemetry, providers, prices, notices } = read(EVERYTHING).unwrap();
+    let Config { server, store, calls, telemetry, providers, prices, webhooks, notices } =
+        read(EVERYTHING).unwrap();
     assert!(matches!(store, StoreEntry::Server(_)));
     assert_eq!(server.listen.to_string(), "0.0.0.0:80");
     assert_eq!(server.secrets_dir(), PathBuf::from("/etc/nemo/secrets"));
@@ -184,6 +222,16 @@ fn everything_can_be_stated() {
     assert_eq!(groq.key, KeySource::Variable("GROQ_KEY_2".into()));
     let spartan = Flavour { output_limit: OutputLimitField::MaxTokens, service_tier: ServiceTier::None };
     assert_eq!((groq.flavour, groq.catalogue.as_str()), (spartan, "groq"));
+
+    let [ops, chat] = webhooks.as_slice() else { unreachable!() };
+    assert_eq!((ops.origin().as_str(), ops.timeout_secs), ("http://ops.internal:8080", 3));
+    assert_eq!(ops.events, [NoticeKind::BudgetThresholdReached, NoticeKind::KeyLeaked]);
+    assert_eq!(
+        (&ops.secret, ops.node.as_deref()),
+        (&SecretSource::File("/run/secrets/ops".into()), Some("berlin-1"))
+    );
+    assert_eq!((chat.events.as_slice(), chat.timeout_secs), (NoticeKind::ALL.as_slice(), 10));
+    assert_eq!(chat.secret, SecretSource::Variable("NEMO_CHAT_SECRET".to_owned()));
 
     let [price] = prices.as_slice() else { unreachable!() };
     let (rates, tiers) = price.prices.as_ref().unwrap();

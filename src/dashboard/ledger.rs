@@ -11,6 +11,7 @@ use crate::error::FailureReply;
 use crate::figures::money::grouped;
 use crate::management::secrets::{self, Kind, SecretList, SecretRow};
 use crate::management::status::{self as ledger_status, Status};
+use crate::management::webhooks::{self, WebhookRow, WebhookState};
 use crate::read_side::{Progress, State};
 use crate::store;
 use nemo_events::Right;
@@ -23,6 +24,10 @@ pub(super) async fn show(visit: Visit) -> Shows {
     let nodes = asked.read(None, |reader| reader.nodes()).await.map(|answer| answer.value);
     let secrets = match visit.may(Right::ManageLedger) {
         true => secrets::gather(asked, None).await.ok(),
+        false => None,
+    };
+    let webhooks = match visit.may(Right::ManageLedger) {
+        true => Some(webhooks::gather(asked.app()).await.webhooks),
         false => None,
     };
     let lede = html! { "Everything that ever happened, in one order. Nothing is changed or removed." };
@@ -40,6 +45,9 @@ pub(super) async fn show(visit: Visit) -> Shows {
                 section .card.flush aria-labelledby="nodes-heading" { (nodes_of(&found, nodes.as_deref())) }
                 @if let Some(secrets) = &secrets {
                     section .card.flush aria-labelledby="secrets-heading" { (secrets_of(secrets, found.now)) }
+                }
+                @if let Some(webhooks) = &webhooks {
+                    section .card.flush aria-labelledby="webhooks-heading" { (webhooks_of(webhooks, found.now)) }
                 }
                 section .card aria-labelledby="checks-heading" { (checks()) }
             }
@@ -173,6 +181,51 @@ fn secret_row(secret: &SecretRow, now: Timestamp) -> Markup {
         td { @if let Some(at) = secret.since { (ago(at, now)) } @else { "–" } }
         td { @if let Some(at) = secret.valid_until { (in_future(at, now)) } @else { "–" } }
         td .number { @if let Some(keys) = secret.keys { (count(keys)) } @else { "–" } }
+    }
+}
+
+fn webhooks_of(webhooks: &[WebhookRow], now: Timestamp) -> Markup {
+    let columns = [
+        Column::text("Webhook"),
+        Column::text("Receiver"),
+        Column::text("State"),
+        Column::number("Waiting"),
+        Column::text("Last delivered"),
+        Column::text("Last given up"),
+    ];
+    html! {
+        header { h2 #webhooks-heading { "Webhooks" } p .muted.small { "Who is told of alerts. They are made in the configuration, and tried with " code { "nemo webhooks test" } "." } }
+        @if webhooks.is_empty() {
+            p .nothing-yet.muted { "There is none: alerts are in the ledger, in the metrics and on the overview." }
+        } @else {
+            (table("Webhooks", &columns, &html! {
+                @for webhook in webhooks { tr { (webhook_row(webhook, now)) } }
+            }))
+        }
+    }
+}
+
+fn webhook_row(webhook: &WebhookRow, now: Timestamp) -> Markup {
+    let (word, tone) = match webhook.state {
+        WebhookState::Delivering => ("Delivers", Tone::Good),
+        WebhookState::Failing => ("Does not take messages", Tone::Bad),
+        WebhookState::Elsewhere => ("Sent by another node", Tone::Info),
+    };
+    html! {
+        td { (webhook.name) }
+        td { code .small { (webhook.receiver) } }
+        td {
+            (status(word, tone))
+            @if let Some(failing) = &webhook.failing {
+                p .muted.small { "Since " (ago(failing.since, now)) ": " (failing.error) ". Given up " (in_future(failing.given_up_at, now)) "." }
+            }
+        }
+        td .number {
+            @if let Some(waiting) = webhook.backlog { (count(waiting)) } @else { "–" }
+            @if let Some(oldest) = webhook.oldest { p .muted.small { "since " (ago(oldest, now)) } }
+        }
+        td { @if let Some(last) = &webhook.delivered { (last.kind.as_str()) " " (ago(last.at, now)) } @else { "–" } }
+        td { @if let Some(last) = &webhook.given_up { (last.kind.as_str()) " " (ago(last.at, now)) } @else { "–" } }
     }
 }
 

@@ -14,6 +14,7 @@ mod gateway;
 mod providers;
 mod secrets;
 mod store;
+mod webhooks;
 
 use crate::catalogue::Catalogue;
 use crate::cli::render::Rows;
@@ -43,6 +44,7 @@ async fn look(args: &DoctorArgs, config: &Config, catalogue: &Catalogue, finding
     let last = store::look(config, !args.offline, running, findings).await;
     clock::look(&config.server.data_dir, last, findings);
     providers::look(config, catalogue, !args.offline, findings).await;
+    webhooks::look(config, findings);
     if !running {
         gateway::look_at_addresses(config, findings);
     }

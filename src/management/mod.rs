@@ -29,5 +29,6 @@ pub(crate) mod secrets;
 pub(crate) mod shapes;
 mod spend;
 pub(crate) mod status;
+pub(crate) mod webhooks;
 
 pub use self::routes::routes;

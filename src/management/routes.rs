@@ -17,10 +17,12 @@ use super::prices::{self, PriceHistory, PriceHistoryQuery, PricePage, PriceQuery
 use super::replay::{self, KeyState, MomentQuery};
 use super::secrets::{self, SecretList, SecretQuery};
 use super::spend::{self, SpendAnswer, SpendAsked};
+use super::webhooks::{self, WebhookList};
 use super::{reload, status};
 use crate::auth::role::Right;
 use crate::openapi::{Group, Reply, Route, delete, get, patch, post, put};
 use crate::reload::Reloaded;
+use crate::webhooks::Tested;
 
 use nemo_events::key::Labels;
 use nemo_events::limits::KeyLimits;
@@ -430,11 +432,30 @@ fn operations() -> Vec<Route> {
             .needs(Right::ReadLedger).exports()
             .query::<DeedQuery>("since=2026-11-22T00:00:00Z")
             .refuses(&["master_key_not_found"]),
+        get("/api/webhooks", webhooks::list)
+            .described(
+                "List webhooks",
+                "Who is told of alerts and of what managers do, how far each has come, and what keeps it from going \
+                 on. They are made in the configuration.",
+                Reply::ok::<WebhookList>("All webhooks."),
+            )
+            .needs(Right::ManageLedger)
+            .query::<AsOf>(""),
+        post("/api/webhooks/{id}/test", webhooks::test)
+            .described(
+                "Test webhook",
+                "Sends a signed message of type `webhook.test` to a webhook's receiver, once, whatever else waits, \
+                 and tells what came of it. `id` is the webhook's name.",
+                Reply::ok::<Tested>("What came of it."),
+            )
+            .needs(Right::ManageLedger)
+            .body::<Nothing>("{}")
+            .refuses(&["webhook_not_found"]),
         post("/api/reload", reload::run)
             .described(
                 "Reload configuration",
                 "Reads the configuration again: providers, their keys, prices and `[calls]` take effect for calls \
-                 that begin afterwards; running calls keep theirs, and past calls keep their price. What only \
+                 that begin afterwards, secrets of webhooks at once; running calls keep theirs, and past calls keep their price. What only \
                  takes effect at a restart is named in the answer. A configuration that cannot be used changes \
                  nothing.",
                 Reply::ok::<Reloaded>("What changed."),

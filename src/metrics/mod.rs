@@ -16,6 +16,7 @@ pub mod people;
 pub mod process;
 pub mod provider;
 pub mod store;
+pub mod webhooks;
 
 use std::fmt::Write as _;
 
@@ -31,6 +32,7 @@ use node::NodeMetrics;
 use people::PeopleMetrics;
 use provider::ProviderMetrics;
 use store::StoreMetrics;
+use webhooks::WebhookMetrics;
 
 use crate::app::App;
 use crate::error::{Failure, FailureReply};
@@ -49,9 +51,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Shows the metrics of the store, those of the ledger, those of people who log in, and all others.
+    /// Shows the metrics of the store, the ledger, people who log in and webhooks, and all others.
     #[must_use]
-    pub fn new(store: &StoreMetrics, ledger: &LedgerMetrics, people: &PeopleMetrics) -> Self {
+    pub fn new(
+        store: &StoreMetrics,
+        ledger: &LedgerMetrics,
+        people: &PeopleMetrics,
+        webhooks: &WebhookMetrics,
+    ) -> Self {
         let (http, provider, node) =
             (HttpMetrics::default(), ProviderMetrics::default(), NodeMetrics::default());
         let mut registry = Registry::default();
@@ -60,6 +67,7 @@ impl Metrics {
         provider.register(&mut registry);
         http.register(&mut registry);
         people.register(&mut registry);
+        webhooks.register(&mut registry);
         node.register(&mut registry);
         Self { http, provider, node, registry }
     }
@@ -71,6 +79,7 @@ impl Metrics {
 /// Where the text cannot be written.
 pub async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse, FailureReply> {
     app.metrics.node.look(&app).await;
+    app.webhooks.metrics.look(&app).await;
     app.people.metrics.sessions.set(i64::try_from(app.people.sessions()).unwrap_or(i64::MAX));
     let mut text = String::new();
     match encode(&mut text, &app.metrics.registry) {
@@ -88,6 +97,7 @@ pub fn reference() -> Vec<MetricDoc> {
         ProviderMetrics::docs(),
         HttpMetrics::docs(),
         PeopleMetrics::docs(),
+        WebhookMetrics::docs(),
         NodeMetrics::docs(),
     ]
     .concat()

@@ -12,11 +12,13 @@ const STAND_FOR: &[(&str, &str)] = &[
     ("$OPERATOR", "019a8f3e-9d2c-7c31-8d0e-5b1f6a2c4e71"),
     ("$CALL", "019a8f3f-0c55-7a42-9f3b-2d7c1e8a6b04"),
     ("$MASTER_KEY_ID", "0123456789A"),
+    ("$WEBHOOK", "ops"),
     ("$MODEL", "gpt-4o-mini"),
 ];
 
 /// The call. `$NEMO` is the server's address, `manager` a file with the master key's header, `$NEMO_API_KEY` a
-/// virtual key; `$ORG`, `$KEY`, `$OPERATOR`, `$CALL`, `$MASTER_KEY_ID` and `$MODEL` name what the call is about. No key stands in it.
+/// virtual key; `$ORG`, `$KEY`, `$OPERATOR`, `$CALL`, `$MASTER_KEY_ID`,
+/// `$WEBHOOK` and `$MODEL` name what the call is about. No key stands in it.
 #[must_use]
 pub fn curl(route: &Route) -> String {
     let mut call = String::from("curl");
@@ -63,6 +65,8 @@ fn filled_path(route: &Route) -> String {
         "$CALL"
     } else if path.starts_with("/api/master-keys/") {
         "$MASTER_KEY_ID"
+    } else if path.starts_with("/api/webhooks/") {
+        "$WEBHOOK"
     } else {
         "$MODEL"
     };

@@ -1,5 +1,5 @@
-//! The HTTP client that calls a provider. Whatever would send a request a second time, or somewhere else,
-//! is off: it would be a call that nobody authorised.
+//! The HTTP client that calls a provider, or a webhook's receiver. Whatever would send a request a second time, or
+//! somewhere else, is off: it would be a call that nobody authorised.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// use, because a connection that closes under a request leaves nobody knowing whether it was served.
 const IDLE: Duration = Duration::from_secs(4);
 
-pub(super) fn build(connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn build(connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .user_agent(concat!("nemo/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

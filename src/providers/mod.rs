@@ -1,7 +1,7 @@
 //! Where calls go: one module for each dialect (wire shapes and usage), and the table that finds the provider
 //! of a model. Nothing here knows the ledger.
 
-mod client;
+pub(crate) mod client;
 pub mod openai;
 pub mod route;
 pub mod simulated;

@@ -5,6 +5,7 @@
 //! too: ending calls that were left open, writing refusals down every minute, keeping folds of long streams.
 
 mod keep;
+mod outbox;
 mod pool;
 mod progress;
 mod project;
@@ -13,6 +14,7 @@ mod upkeep;
 #[cfg(test)]
 mod tests;
 
+pub use outbox::Outbox;
 pub use progress::{Progress, State};
 pub(crate) use project::belongs_to;
 
@@ -77,6 +79,7 @@ struct Shared {
     board: Board,
     pool: Pool,
     due: Due,
+    bell: outbox::Bell,
 }
 
 impl ReadSide {
@@ -84,7 +87,8 @@ impl ReadSide {
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
         let path = data_dir.join(FILE);
-        let shared = Arc::new(Shared { path, board: Board::new(), pool: Pool::new(), due: Due::default() });
+        let (board, pool, due, bell) = (Board::new(), Pool::new(), Due::default(), outbox::Bell::default());
+        let shared = Arc::new(Shared { path, board, pool, due, bell });
         Self { shared, stop: CancellationToken::new(), loops: TaskTracker::new() }
     }
 
@@ -127,6 +131,12 @@ impl ReadSide {
     /// takes.
     pub async fn caught_up(&self) {
         self.shared.board.caught_up().await;
+    }
+
+    /// What is to be told outside.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        Outbox(Arc::clone(&self.shared))
     }
 
     /// Asks the read model, on a thread where it may block.

@@ -75,6 +75,7 @@ impl Follower for Projector {
         if board.moved(self.model.position()) {
             info!("the read model has caught up with the ledger");
         }
+        self.shared.bell.note(records);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::openapi::DOCUMENT;
 const PREPARE: &str = "\
 export NEMO=http://127.0.0.1:4141
 (umask 077; printf 'Authorization: Bearer %s\\n' \"$(cat nemo-data/secrets/master-key)\" > manager)
-export ORG=…  KEY=key_…  OPERATOR=…  CALL=…  MASTER_KEY_ID=…  MODEL=gpt-4o-mini
+export ORG=…  KEY=key_…  OPERATOR=…  CALL=…  MASTER_KEY_ID=…  WEBHOOK=…  MODEL=gpt-4o-mini
 read -rs NEMO_API_KEY && export NEMO_API_KEY    # paste a virtual key";
 
 /// A route as it is shown.

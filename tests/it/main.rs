@@ -57,3 +57,4 @@ mod tidy;
 mod tls;
 mod traces;
 mod waiting;
+mod webhooks;

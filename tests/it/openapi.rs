@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::fake_provider::Behaviour;
-use crate::harness::{Answer, DOCUMENT, Key, Nemo};
+use crate::harness::{Answer, DOCUMENT, Key, Nemo, Setup};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
@@ -210,14 +210,17 @@ async fn run(nemo: &Nemo, key: &Key, org: &str, call: &str, operator: &str, rout
     shell.arg("-c").arg(format!("{told}{}", curl(route))).current_dir(nemo.home());
     shell.env("NEMO", nemo.url("")).env("ORG", org).env("KEY", key.id()).env("NEMO_API_KEY", key.secret());
     shell.env("MASTER_KEY_ID", &nemo.master_key()["mk-nemo-1".len()..][..11]);
-    shell.env("CALL", call).env("OPERATOR", operator);
+    shell.env("CALL", call).env("OPERATOR", operator).env("WEBHOOK", "ops");
     shell.env("MODEL", "gpt-test").env_remove("http_proxy");
     tokio::task::spawn_blocking(move || shell.output().expect("a shell and curl")).await.unwrap()
 }
 
 #[tokio::test]
 async fn every_example_works_as_it_stands() {
-    let nemo = Nemo::start().await;
+    // Nobody is there, and that is told.
+    let webhook = "[[webhooks]]\nname = \"ops\"\nurl = \"http://127.0.0.1:9/\"\nsecret_env = \"HOOK_SECRET\"";
+    let secret = format!("whsec_{}=", "A".repeat(43));
+    let nemo = Setup::default().more(webhook).env("HOOK_SECRET", &secret).start().await;
     nemo.provider().script(Behaviour::success(9, 7));
     let header = format!("Authorization: Bearer {}\n", nemo.master_key());
     std::fs::write(nemo.home().join("manager"), header).unwrap();

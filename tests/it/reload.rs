@@ -43,8 +43,7 @@ async fn reload(nemo: &Nemo) -> Answer {
 /// What a reload says that found nothing new, with some members more or instead.
 fn changed(more: Value) -> Value {
     let none = json!({"added": [], "removed": [], "changed": []});
-    let mut said =
-        json!({"providers": none, "prices": none, "calls": [], "needs_restart": [], "notices": []});
+    let mut said = json!({"providers": none, "prices": none, "calls": [], "webhooks": [], "needs_restart": [], "notices": []});
     said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     said
 }

@@ -35,11 +35,11 @@ pub use model::{Head, Opened, Origin, ReadModel, Recreated};
 pub use names::CallEnd;
 pub use page::{Cursor, Limit, Order, Page, PageRequest};
 pub use query::{
-    Answer, CallRow, CapAlert, CapAlerts, ClaimRow, ClosestCap, Counted, DaysCompared, Deed, EndedCall,
-    Every, Group, GroupBy, JobDay, JobSums, KeyCounts, KeyFilter, KeyOutside, KeyRow, KeysOutside,
-    LabelRevision, MasterKeyRow, NodeRow, OpenCallRow, OrgFilter, OrgRow, OrgUse, OverCause, Overview,
-    OverviewQuery, PepperRow, PriceCardRow, Reader, RefusalQuery, RefusalRow, RefusalSize, RefusalsOf,
-    RefusalsPer, SecretRow, Spend, SpendFilter, SpendQuery, SpendRow, TimeWindow,
+    Answer, Backlog, CallRow, CapAlert, CapAlerts, ClaimRow, ClosestCap, Counted, DaysCompared, Deed,
+    EndedCall, Every, Group, GroupBy, JobDay, JobSums, KeyCounts, KeyFilter, KeyOutside, KeyRow, KeysOutside,
+    LabelRevision, MasterKeyRow, NodeRow, OpenCallRow, OrgFilter, OrgRow, OrgUse, OutboxRow, OverCause,
+    Overview, OverviewQuery, PepperRow, PriceCardRow, Reader, RefusalQuery, RefusalRow, RefusalSize,
+    RefusalsOf, RefusalsPer, SecretRow, Spend, SpendFilter, SpendQuery, SpendRow, TimeWindow,
 };
 pub use snapshots::{Snapshot, SnapshotFile};
 pub use sums::SpendSums;

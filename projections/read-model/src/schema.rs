@@ -15,7 +15,7 @@ use crate::sums::{UNITS, sum_columns};
 pub(crate) const APPLICATION_ID: i32 = 0x4e6d_524d;
 
 /// Version of the tables and of what is written into them.
-pub(crate) const VERSION: i32 = 4;
+pub(crate) const VERSION: i32 = 5;
 
 /// A table with the order in which its content is compared.
 pub(crate) struct Table {
@@ -216,6 +216,16 @@ pub(crate) const TABLES: &[Table] = &[
         name: "deeds",
         columns: "position INTEGER PRIMARY KEY, recorded_at INTEGER NOT NULL, stream TEXT NOT NULL,
             revision INTEGER NOT NULL, event_type TEXT NOT NULL, actor TEXT NOT NULL",
+        options: PLAIN,
+        indexes: &[],
+        order: "position",
+    },
+    // Events that are worth telling outside, with what is told of each.
+    Table {
+        name: "outbox",
+        columns: "position INTEGER PRIMARY KEY, event_id BLOB NOT NULL, stream TEXT NOT NULL,
+            revision INTEGER NOT NULL, recorded_at INTEGER NOT NULL, kind TEXT NOT NULL,
+            data TEXT NOT NULL",
         options: PLAIN,
         indexes: &[],
         order: "position",

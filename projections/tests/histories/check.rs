@@ -246,7 +246,10 @@ impl World {
 }
 
 fn end(decided: &Decided) -> End {
-    match decided.as_deref() {
+    let without_alerts = |events: &Vec<KeyEvent>| -> Vec<KeyEvent> {
+        events.iter().filter(|event| !matches!(event, KeyEvent::BudgetAlertRaised(_))).cloned().collect()
+    };
+    match decided.as_ref().map(without_alerts).as_deref() {
         Ok([]) => End::Nothing,
         Ok([KeyEvent::CallSettled(e)]) => End::Settled(e.cost.as_nanos().into(), e.evidence, e.over_hold),
         Ok([KeyEvent::CallVoided(_)]) => End::Voided,

@@ -107,6 +107,12 @@ proptest! {
     }
 
     #[test]
+    fn alerts_of_budgets_are_those_that_a_look_at_the_whole_list_finds(script in script()) {
+        let ledger = played(&script).ledger;
+        prop_assert_eq!(ledger.alerts_raised(), ledger.alerts_due());
+    }
+
+    #[test]
     fn what_a_page_tells_of_a_key_adds_up_to_what_its_budgets_count(script in script()) {
         let world = played(&script);
         let mut told = Attribution::default();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nemo_events::Timestamp;
 use nemo_events::key::{BoundBasis, Evidence};
-use nemo_events::limits::{KeyLimits, WhenShort, WindowKind};
+use nemo_events::limits::{Budget, KeyLimits, WhenShort, WindowKind};
 use nemo_events::price::{PriceCard, Rates, Tier};
 use nemo_projections::decide::{ForfeitCharge, Forfeiter};
 use proptest::prelude::*;
@@ -118,10 +118,14 @@ fn limits() -> impl Strategy<Value = KeyLimits> {
         prop::option::weighted(0.2, 1_u32..9_000),
         prop::option::weighted(0.2, 1_u32..20_000),
     );
-    (budgets, rates, output).prop_map(
-        |(budgets, (requests, tokens, concurrent), (most, clamp, plain, reasoning))| KeyLimits {
+    let alert = prop::option::weighted(0.7, 1_u8..=100);
+    (budgets, alert, rates, output).prop_map(
+        |(budgets, alert, (requests, tokens, concurrent), (most, clamp, plain, reasoning))| KeyLimits {
             unlimited: budgets.is_empty(),
-            budgets: budgets.into_iter().map(|(kind, limit)| budget(kind, limit)).collect(),
+            budgets: budgets
+                .into_iter()
+                .map(|(kind, limit)| Budget { alert_at_percent: alert, ..budget(kind, limit) })
+                .collect(),
             max_call_cost: most.map(nanos),
             requests_per_minute: requests,
             tokens_per_minute: tokens,

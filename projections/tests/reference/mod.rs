@@ -3,6 +3,7 @@
 //! Every question is answered from the whole list, by filtering and adding up in 128 bits, with a
 //! calendar, prices and rates of its own. It shares no code with what it checks, only the events.
 
+pub(crate) mod alerts;
 pub(crate) mod calendar;
 pub(crate) mod price;
 pub(crate) mod rates;

@@ -18,6 +18,7 @@ pub mod rows;
 pub mod spend;
 pub mod table;
 pub mod text;
+pub mod webhooks;
 
 pub use crate::figures::{money, time};
 pub use cell::{Cell, Column, Shape, Tone};

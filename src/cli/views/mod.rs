@@ -9,6 +9,7 @@ mod org;
 mod price;
 mod replay;
 mod spend;
+mod webhook;
 
 use nemo_events::key::Labels as AllLabels;
 use nemo_events::limits::KeyLimits;
@@ -26,6 +27,7 @@ pub use org::{KeyOutside, KeysOutside, LimitsOfOrg, Org, OrgLimits, OrgReply, Wi
 pub use price::{MainRates, PriceRow, PriceTier};
 pub use replay::KeyThen;
 pub use spend::{SpendGroup, SpendReply, SpendRow, SpendTotal};
+pub use webhook::{FailingMessage, FinishedMessage, TestedWebhook, WebhookRow};
 
 use crate::cli::secret::NewSecret;
 

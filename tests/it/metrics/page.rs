@@ -41,6 +41,11 @@ impl Page {
         self.samples.get(name).unwrap_or_else(|| panic!("no {name}: {}", self.text)).parse().unwrap()
     }
 
+    /// The lines of a name, with their numbers.
+    pub(crate) fn text_of(&self, name: &str) -> Vec<String> {
+        self.of_name(name, &[]).map(|(sample, number)| format!("{sample} {number}")).collect()
+    }
+
     /// The lines, without their numbers.
     pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
         self.samples.keys().map(String::as_str)

@@ -2,7 +2,7 @@
 
 use nemo_events::key::{CallsRefused, KeyCreated, KeySecret, KeySecretRotated, Labels};
 use nemo_events::limits::KeyLimits;
-use nemo_events::{KeyEvent, KeyId, Timestamp};
+use nemo_events::{KeyEvent, KeyId, Sealed, Timestamp};
 use nemo_projections::CorruptLog;
 use nemo_projections::key::Status;
 use rusqlite::params;
@@ -18,16 +18,25 @@ impl Batch<'_> {
         &mut self,
         key: KeyId,
         event: &KeyEvent,
-        metadata: &[u8],
+        sealed: &Sealed,
         place: Place,
     ) -> Result<(), Fault> {
         let known = self.caches.key(self.db, key)?;
         follows(known.as_ref().map(|known| known.revision), place.revision)?;
-        let Some(known) = known else { return self.first_event(key, event, place) };
+        let Some(known) = known else {
+            let of = self.first_event(key, event, place)?;
+            return self.key_notice(of, event, sealed, place);
+        };
         known.revision = place.revision;
         let key_no = known.key_no;
         let of = OfKey { id: key, key_no };
         self.totals.of(key_no).seen(place.revision, place.at.time);
+        self.changed(of, event, sealed, place)?;
+        self.key_notice(of, event, sealed, place)
+    }
+
+    fn changed(&mut self, of: OfKey, event: &KeyEvent, sealed: &Sealed, place: Place) -> Result<(), Fault> {
+        let key_no = of.key_no;
         match event {
             KeyEvent::KeyCreated(_) => Err(CorruptLog("a key was created twice").into()),
             KeyEvent::KeyRelabelled(e) => self.relabelled(key_no, &e.labels, place),
@@ -43,7 +52,7 @@ impl Batch<'_> {
             | KeyEvent::AllotmentRequired(_)
             | KeyEvent::AllotmentReceived(_)
             | KeyEvent::AllotmentReturned(_) => Ok(()),
-            KeyEvent::CallAuthorized(e) => self.call_authorized(e, metadata, of, place),
+            KeyEvent::CallAuthorized(e) => self.call_authorized(e, &sealed.metadata, of, place),
             KeyEvent::CallSettled(e) => self.call_settled(e, of, place),
             KeyEvent::CallVoided(e) => self.call_voided(e, of, place),
             KeyEvent::CallForfeited(e) => self.call_forfeited(e, of, place),
@@ -56,7 +65,7 @@ impl Batch<'_> {
         }
     }
 
-    fn first_event(&mut self, key: KeyId, event: &KeyEvent, place: Place) -> Result<(), Fault> {
+    fn first_event(&mut self, key: KeyId, event: &KeyEvent, place: Place) -> Result<OfKey, Fault> {
         let KeyEvent::KeyCreated(created) = event else {
             return Err(CorruptLog("a key's first event is not its creation").into());
         };
@@ -66,7 +75,7 @@ impl Batch<'_> {
         self.label_revision(key_no, &created.labels, place)?;
         self.secret(key_no, &created.secret, place.at.time)?;
         self.caches.keys.insert(key, CachedKey { key_no, revision: place.revision, last_call: None });
-        Ok(())
+        Ok(OfKey { id: key, key_no })
     }
 
     fn created(&self, key: KeyId, key_no: i64, e: &KeyCreated, place: Place) -> Result<(), Fault> {

@@ -12,6 +12,7 @@ mod job_days;
 mod key;
 mod open_call;
 mod org;
+mod outbox;
 mod pending;
 mod price;
 mod rollups;
@@ -144,9 +145,13 @@ impl Batch<'_> {
         self.deed(event, place)?;
         match &event.stream {
             StreamName::Key(key) => {
-                self.key_event(*key, &KeyEvent::decode(name, version, data)?, &event.metadata, place)
+                self.key_event(*key, &KeyEvent::decode(name, version, data)?, event, place)
             }
-            StreamName::Org(org) => self.org_event(*org, &OrgEvent::decode(name, version, data)?, place),
+            StreamName::Org(org) => {
+                let decoded = OrgEvent::decode(name, version, data)?;
+                self.org_event(*org, &decoded, place)?;
+                self.org_notice(*org, &decoded, event, place)
+            }
             StreamName::Prices => {
                 self.single(&event.stream, place)?;
                 self.price_event(&PriceEvent::decode(name, version, data)?, place)

@@ -7,6 +7,7 @@ mod key_counts;
 mod keys;
 mod open_calls;
 mod orgs;
+mod outbox;
 mod outside;
 mod overview;
 mod prices;
@@ -28,6 +29,7 @@ pub use key_counts::Counted;
 pub use keys::{KeyFilter, KeyRow, LabelRevision, SecretRow};
 pub use open_calls::OpenCallRow;
 pub use orgs::{OrgFilter, OrgRow, OrgUse};
+pub use outbox::{Backlog, OutboxRow};
 pub use outside::{KeyOutside, KeysOutside};
 pub use overview::{
     CapAlert, CapAlerts, ClosestCap, DaysCompared, Deed, JobDay, JobSums, KeyCounts, OverCause, Overview,

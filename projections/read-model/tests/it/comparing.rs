@@ -59,7 +59,7 @@ fn a_fixed_history_makes_the_same_read_model_as_ever() {
     }
     assert_eq!(
         Digest::of(all.as_bytes()).to_string(),
-        "5cf043ce4a56033fac9f3a649fbbb0ceb18b85278bc22fd87502a16fcfbf155f",
+        "11b114334ab78a8d68f81f544064971949d65b32fdae4342fe674cd8a2bdfb6b",
         "\n{all}"
     );
 }
