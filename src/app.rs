@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::people::People;
 use crate::proxy::breaker::Breakers;
+use crate::proxy::rests::Rests;
 use crate::read_side::ReadSide;
 use crate::reload::Reloader;
 use crate::store::Place;
@@ -42,6 +43,8 @@ pub struct App {
     pub misses: ColdMisses,
     /// What keeps calls from providers that do not answer.
     pub breakers: Breakers,
+    /// Providers that are asked after the others.
+    pub rests: Rests,
     /// Where the gateway is in its life.
     pub lifecycle: Lifecycle,
     /// What is counted and measured.

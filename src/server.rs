@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::metrics::store::StoreMetrics;
 use crate::people::People;
 use crate::proxy::breaker::Breakers;
+use crate::proxy::rests::Rests;
 use crate::read_side::ReadSide;
 use crate::reload::{LoadConfig, Reloader};
 use crate::snapshots::Shelf;
@@ -143,6 +144,7 @@ fn put_together(
         webhooks,
         misses: ColdMisses::default(),
         breakers: Breakers::default(),
+        rests: Rests::default(),
         lifecycle: Lifecycle::default(),
         config,
     }))

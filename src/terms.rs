@@ -54,6 +54,7 @@ impl Terms {
                 attempts_at_most: config.calls.attempts_at_most,
                 retries_at_most: config.calls.retries_at_most,
                 retry_wait: Duration::from_secs(config.calls.retry_wait_secs.into()),
+                rest_at_most: Duration::from_secs(config.calls.rest_at_most_secs.into()),
             },
         })
     }

@@ -104,6 +104,8 @@ section! {
         retries_at_most: u32 = Whole(0..=9), "0";
         /// Longest pause before a provider is asked again; one that asks for a longer one (`retry-after`) is passed over.
         retry_wait_secs: u32 = Whole(0..=60), "2";
+        /// Longest time for which a provider that asks for a pause, takes no connection or does not take its key is asked after the others; 0: not at all.
+        rest_at_most_secs: u32 = Whole(0..=3600), "30";
         /// Request fields that are passed on although Nemo does not know them: you vouch that they cost nothing.
         inert_fields: Vec<String> = List(Text("a name such as \"top_a\" or \"messages[].images\"", not_empty::<String>)), "none";
     }

@@ -48,6 +48,7 @@ unknown_ends_at_most = 3
 attempts_at_most = 4
 retries_at_most = 1
 retry_wait_secs = 7
+rest_at_most_secs = 9
 connect_timeout_secs = 1
 first_byte_timeout_secs = 2
 idle_timeout_secs = 3
@@ -162,6 +163,7 @@ fn nothing_at_all_is_a_configuration() {
     assert_eq!((calls.deadline_secs, calls.connect_timeout_secs), (600, 10));
     assert_eq!((calls.first_byte_timeout_secs, calls.idle_timeout_secs), (120, 60));
     assert_eq!((calls.attempts_at_most, calls.retries_at_most, calls.retry_wait_secs), (3, 0, 2));
+    assert_eq!(calls.rest_at_most_secs, 30);
     assert_eq!(store, StoreEntry::Embedded);
     assert!(calls.inert_fields.is_empty() && providers.is_empty());
     assert!(prices.is_empty() && webhooks.is_empty());
@@ -203,6 +205,7 @@ fn everything_can_be_stated() {
     assert_eq!((server.record_clients, server.log_format), (RecordClients::Truncated, LogFormat::Json));
     assert_eq!(server.tls_key_file, Some("/etc/nemo/key.pem".into()));
     assert_eq!((calls.attempts_at_most, calls.retries_at_most, calls.retry_wait_secs), (4, 1, 7));
+    assert_eq!(calls.rest_at_most_secs, 9);
     assert_eq!(calls.inert_fields, ["top_a", "messages[].images"]);
     assert_eq!(telemetry.otlp_endpoint.unwrap().as_str(), "https://collector.internal/v1/traces");
     assert_eq!((telemetry.service_name.as_str(), telemetry.sample_percent), ("nemo-berlin", 5));

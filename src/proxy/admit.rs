@@ -67,7 +67,7 @@ pub(super) async fn admit(
     };
     let why = if concerns_the_request(refusal) { Why::Request } else { Why::ThisProvider };
     // A provider that is passed over is no refusal: its caller is told of what came of the attempts before.
-    if attempt.number == 1 || why == Why::Request {
+    if prepared.stands(attempt) || why == Why::Request {
         app.ledger.count_refusal(caller.key(), refusal, prepared.client.address.as_deref());
     }
     let mut headers = told_of(refusal, attempt.call);

@@ -24,6 +24,8 @@ pub struct Tries {
     pub retries_at_most: u32,
     /// The longest pause before that.
     pub retry_wait: Duration,
+    /// How long a provider that did not serve is asked after the others at most.
+    pub rest_at_most: Duration,
 }
 
 /// Where another attempt may help a request whose call came to nothing.
@@ -48,6 +50,12 @@ pub(super) const fn help(verdict: Verdict, status: Option<u16>) -> Option<Help> 
         }
         _ => None,
     }
+}
+
+/// Whether a provider that answered with this status, or could not be reached, will most likely not serve the next
+/// request either. One that says how long it wants to be left alone is believed whatever its status.
+pub(super) const fn needs_rest(status: Option<u16>, retry_after: Option<Duration>) -> bool {
+    retry_after.is_some() || matches!(status, None | Some(401..=403 | 407))
 }
 
 /// One attempt at a request.
@@ -161,7 +169,7 @@ mod tests {
     const OTHER: Whose = Whose::Other;
 
     fn tries(attempts_at_most: u32, retries_at_most: u32) -> Tries {
-        Tries { attempts_at_most, retries_at_most, retry_wait: Duration::from_secs(2) }
+        Tries { attempts_at_most, retries_at_most, retry_wait: Duration::from_secs(2), rest_at_most: NOW }
     }
 
     /// Whose turn it is after each attempt at which anybody could have helped, and after which pause.

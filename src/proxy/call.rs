@@ -61,7 +61,8 @@ pub(super) async fn make(
     let authorized = admitted.instrument(debug_span!("authorize")).await.map_err(|denied| {
         Span::current().record("refusal.code", denied.failure.code);
         info!("refused");
-        let may_pass = (attempt.number > 1 && denied.why == Why::ThisProvider).then_some("refused");
+        let passes = denied.why == Why::ThisProvider && !prepared.stands(attempt);
+        let may_pass = passes.then_some("refused");
         NotMade { denied, may_pass }
     })?;
     crate::failpoint::reached("after-authorize");
@@ -74,8 +75,8 @@ pub(super) async fn make(
     let interrupts = Interrupts { signal, deadline: Deadline::now() + Duration::from_secs(limit) };
     Span::current().record("provider", display(&route.provider.name));
     let tells_trace = app.config.telemetry.send_traceparent;
-    let (metrics, breakers) = (&app.metrics.provider, &app.breakers);
-    let dispatch = Dispatch { prepared, route, interrupts, metrics, breakers, tells_trace };
+    let (metrics, breakers, rests) = (&app.metrics.provider, &app.breakers, &app.rests);
+    let dispatch = Dispatch { prepared, route, interrupts, metrics, breakers, rests, tells_trace };
     let asking = debug_span!("provider", otel.kind = "client", status = Empty, first_byte_ms = Empty);
     Ok(forward(dispatch, authorized, ours).instrument(asking).await)
 }

@@ -9,13 +9,14 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use tokio::time::timeout;
 use tracing::{Span, info, warn};
 
-use super::attempts::{Help, help};
+use super::attempts::{Help, help, needs_rest};
 use super::breaker::Breakers;
 use super::call::{Answer, Interrupts};
 use super::client::Ours;
 use super::estimate::Seen;
 use super::metered::{Facts, Metered, Verdict};
 use super::prepare::Prepared;
+use super::rests::Rests;
 use super::{provider_error, stream, whole};
 use crate::error::{Failure, Retry};
 use crate::ledger::Authorized;
@@ -35,11 +36,24 @@ pub(super) struct Dispatch<'a> {
     pub(super) interrupts: Interrupts,
     pub(super) metrics: &'a ProviderMetrics,
     pub(super) breakers: &'a Breakers,
+    pub(super) rests: &'a Rests,
     /// Whether the provider is told which trace the call is in.
     pub(super) tells_trace: bool,
 }
 
 impl Dispatch<'_> {
+    /// What came back tells whether the provider is asked before or after others next time.
+    fn tell_rests(&self, outcome: &Outcome) {
+        let provider = &self.route.provider.name;
+        let Facts { status, retry_after, .. } = outcome.facts;
+        if outcome.in_vain().is_some() && needs_rest(status, retry_after) {
+            let at_most = self.prepared.tries.rest_at_most;
+            self.rests.begin(provider, retry_after, at_most, Instant::now());
+        } else if matches!(status, Some(200..=299)) {
+            self.rests.end(provider);
+        }
+    }
+
     /// What was cut from this side says nothing of the provider.
     fn tell_breaker(&self, came_back: &'static str) {
         let provider = &self.route.provider.name;
@@ -127,6 +141,7 @@ pub(super) async fn forward(
         dispatch.metrics.called(provider, came_back, first_byte, started.elapsed());
         dispatch.tell_breaker(came_back);
     }
+    dispatch.tell_rests(&outcome);
     let card = dispatch.route.card.clone();
     let in_vain = outcome.in_vain();
     let Outcome { verdict, facts, answer } = outcome;

@@ -22,6 +22,7 @@ mod once;
 mod prepare;
 mod provider_error;
 mod request;
+pub mod rests;
 pub mod scan;
 pub mod sse;
 mod stream;

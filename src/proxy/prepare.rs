@@ -1,6 +1,6 @@
 //! From a body to what is asked of the ledger: scan, read the priced fields, find model and price.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -13,6 +13,7 @@ use nemo_projections::refusal::PriceRefusal;
 use nemo_projections::repeat::Once;
 use uuid::Uuid;
 
+use super::attempts::Attempt;
 use super::scan::{BodyError, Scanned};
 use super::{Tries, claims, once};
 use crate::app::App;
@@ -32,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) chat: ChatRequest,
     /// Where it may go, in turn: at least one; or why nowhere.
     pub(super) routes: Result<Vec<Route>, PriceRefusal>,
+    /// Which of them comes first in the configuration.
+    preferred: usize,
     pub(super) ask: Ask,
     pub(super) client: Client,
     pub(super) trace: traces::Caller,
@@ -70,13 +73,16 @@ pub(super) fn chat(
         choices: chat.choices,
     };
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let routes = terms.providers.routes(&chat.model, app.ledger.now());
+    let mut routes = routes.and_then(|routes| priceable(routes, &chat));
+    let preferred = routes
+        .as_mut()
+        .map_or(0, |routes| app.rests.behind(routes, |route| route.provider.name.as_str(), Instant::now()));
     Ok(Prepared {
         call: CallId::from_uuid(Uuid::now_v7()),
         request: crate::request_id::of(request).ok_or_else(Failure::internal)?,
-        routes: terms
-            .providers
-            .routes(&chat.model, app.ledger.now())
-            .and_then(|routes| priceable(routes, &chat)),
+        routes,
+        preferred,
         client: address::client(caller.address(), user_agent, app.config.server.record_clients),
         trace: traces::Caller::of(request.headers()),
         deadline_secs: terms.deadline_secs,
@@ -101,6 +107,12 @@ fn priceable(mut routes: Vec<Route>, chat: &ChatRequest) -> Result<Vec<Route>, P
 }
 
 impl Prepared {
+    /// Whether a refusal of this attempt is the request's: what stands in the way at the preferred provider is told, any
+    /// other is only passed over.
+    pub(super) const fn stands(&self, attempt: &Attempt) -> bool {
+        attempt.number == 1 && attempt.route == self.preferred
+    }
+
     /// Where an attempt goes; or why nobody serves the model.
     pub(super) fn route(&self, place: usize) -> Result<&Route, PriceRefusal> {
         let routes = self.routes.as_ref().map_err(Clone::clone)?;

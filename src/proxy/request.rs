@@ -55,8 +55,13 @@ pub(super) async fn run(app: Arc<App>, caller: Caller, prepared: Prepared, mut o
         let (why, next) = match made {
             Err(NotMade { mut denied, may_pass }) => {
                 headers::attempts(&mut denied.headers, plan.made());
-                // A provider that is passed over says less than the one that was asked.
-                if !matches!(owed, Owed::Ended(_)) || denied.why == Why::Request {
+                // A provider that is passed over says less than one that was asked, or than the preferred one.
+                let is_told = match owed {
+                    Owed::Nothing => true,
+                    Owed::NotMade(_) => prepared.stands(&attempt) || denied.why != Why::ThisProvider,
+                    Owed::Ended(_) => denied.why == Why::Request,
+                };
+                if is_told {
                     owed = Owed::NotMade(denied);
                 }
                 (may_pass, may_pass.and_then(|_| plan.pass_over(Instant::now())))

@@ -25,7 +25,12 @@ impl Pool {
         Pool::with(Setup::default()).await
     }
 
+    /// None of its providers is asked after the others because of what it said before.
     async fn with(setup: Setup) -> Pool {
+        Pool::resting(setup.calls("rest_at_most_secs = 0")).await
+    }
+
+    async fn resting(setup: Setup) -> Pool {
         let (second, third) = (FakeProvider::start().await, FakeProvider::start().await);
         let price = UsdPerMillion { input: "2.50", cached: "1.25", output: "10" };
         second.set_price_of_others(price);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::fake_provider::{At, How};
+use crate::harness::until;
 
 #[tokio::test]
 async fn a_request_makes_no_more_calls_than_it_may_and_is_told_of_the_last() {
@@ -126,6 +127,60 @@ async fn all_attempts_share_one_deadline() {
     ask(&key, false).await.ok();
     let calls = pool.books_balance(&key).await;
     assert_eq!(ends(&calls), [("fake", VOIDED), ("second", SETTLED)]);
-    let until = |call: &Call| call.authorized["deadline"].as_str().unwrap().to_owned();
-    assert!(until(&calls[1]) <= until(&calls[0]), "{calls:?}");
+    let ends_at = |call: &Call| call.authorized["deadline"].as_str().unwrap().to_owned();
+    assert!(ends_at(&calls[1]) <= ends_at(&calls[0]), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_provider_that_asks_for_a_pause_is_asked_last_until_it_is_over() {
+    let pool = Pool::resting(Setup::default()).await;
+    let key = pool.nemo.rich_key().await;
+    let served_by = async || {
+        let answer = ask(&key, false).await;
+        answer.ok();
+        let calls = key.calls().await;
+        let call = calls.last().unwrap();
+        (
+            call.authorized["provider"].as_str().unwrap().to_owned(),
+            call.authorized["attempt"].as_u64().unwrap(),
+        )
+    };
+    pool.nemo.provider().script_next([Behaviour::rate_limited(20)]);
+    assert_eq!(served_by().await, ("second".to_owned(), 2));
+    assert_eq!(served_by().await, ("second".to_owned(), 1), "the first one is left alone");
+    // It is asked all the same where the others do not serve, and its success ends the rest.
+    pool.second.script_next([Behaviour::error(500)]);
+    pool.third.script_next([Behaviour::error(500)]);
+    assert_eq!(served_by().await, ("fake".to_owned(), 3));
+    assert_eq!(served_by().await, ("fake".to_owned(), 1));
+    assert_eq!(pool.asked(), [3, 3, 1]);
+    pool.nemo.provider().script_next([Behaviour::rate_limited(1)]);
+    assert_eq!(served_by().await, ("second".to_owned(), 2));
+    until("its time has come", || async { (served_by().await.0 == "fake").then_some(()) }).await;
+    pool.books_balance(&key).await;
+}
+
+#[tokio::test]
+async fn nobody_is_refused_because_the_preferred_provider_rests() {
+    // Enough at the first two, not at the third.
+    let pool = Pool::resting(Setup::default().calls("unknown_ends_at_most = 1")).await;
+    let key = pool.nemo.key(total("0.011")).await;
+    for provider in [pool.nemo.provider(), &pool.second] {
+        provider.script_next([Behaviour::rate_limited(30)]);
+    }
+    let answer = ask(&key, false).await;
+    assert_eq!((answer.status, answer.header("x-nemo-attempts")), (429, Some("2")));
+    // Now the third comes first, and does not fit.
+    let answer = ask(&key, false).await;
+    assert_eq!((answer.status, answer.header("x-nemo-attempts")), (200, None), "{}", answer.text());
+    assert_eq!(pool.asked(), [2, 1, 0]);
+    // Nor because the preferred one's breaker is open: that is what the caller is told.
+    let rich = pool.nemo.rich_key().await;
+    pool.nemo.provider().script_next([Behaviour::breaking(At::Read, How::Reset)]);
+    ask(&rich, false).await.refused(502, "provider_failed");
+    let poor = pool.nemo.key(total("0.001")).await;
+    ask(&poor, false).await.refused(502, "provider_suspended");
+    let refusals = poor.events().await.iter().filter(|event| event.kind() == "CallsRefused").count();
+    assert_eq!((refusals, pool.asked()), (0, [3, 1, 0]));
+    pool.books_balance(&key).await;
 }

@@ -45,6 +45,58 @@ async fn a_repeat_is_told_of_whichever_attempt_runs_or_was_billed() {
     pool.books_balance(&key).await;
 }
 
+#[tokio::test]
+async fn a_repeat_that_comes_between_two_attempts_takes_their_place() {
+    let nemo = Setup::default().calls("retries_at_most = 1").start().await;
+    let key = nemo.rich_key().await;
+    nemo.provider().script(Behaviour::success(9, 7));
+    nemo.provider().script_next([Behaviour::rate_limited(1)]);
+    let send = || {
+        let key = key.clone();
+        tokio::spawn(async move { once(&key, "k").await })
+    };
+    let first = send();
+    let voided = || async { key.calls().await.first().is_some_and(|call| call.end == VOIDED).then_some(()) };
+    until("the first call is voided", voided).await;
+    nemo.provider().hold_at(Phase::Received);
+    let repeat = send();
+    let first = first.await.unwrap();
+    first.refused(409, "call_running");
+    nemo.provider().release();
+    let repeat = repeat.await.unwrap();
+    assert_eq!((repeat.status, repeat.header("x-nemo-call-id")), (200, first.header("x-nemo-call-id")));
+    assert_eq!((nemo.provider().request_count(), key.charged().await), (2, PLAIN));
+    key.books_balance().await;
+}
+
+#[tokio::test]
+async fn another_attempt_waits_in_line_for_money_that_somebody_else_took_in_between() {
+    let pool = Pool::start().await;
+    // One hold fits at a time.
+    let key = pool.nemo.key(total("0.0112")).await;
+    pool.nemo.provider().script_by(|request| match request.body["temperature"].as_f64() {
+        Some(_) => Behaviour::success(9, 7),
+        None => Behaviour::error(503),
+    });
+    pool.nemo.provider().hold_at(Phase::Received);
+    let send = |more: Value| {
+        let key = key.clone();
+        tokio::spawn(async move { key.chat(more).await })
+    };
+    let first = send(json!({}));
+    pool.nemo.provider().until_held(Phase::Received, 1).await.unwrap();
+    let second = send(json!({"temperature": 0.5}));
+    let waiting =
+        || async { (counted(&pool.nemo, "nemo_calls_waiting_for_budget", &[]).await == 1).then_some(()) };
+    until("somebody waits", waiting).await;
+    pool.nemo.provider().release();
+    let (first, second) = (first.await.unwrap(), second.await.unwrap());
+    assert_eq!((first.status, first.header("x-nemo-attempts")), (200, Some("2")), "{}", first.text());
+    assert_eq!(second.status, 200, "{}", second.text());
+    assert_eq!(key.charged().await, 2 * PLAIN);
+    pool.books_balance(&key).await;
+}
+
 /// Sends a request that comes to nothing and pauses before it is tried again.
 async fn paused(nemo: &Nemo, key: &Key) -> tokio::task::JoinHandle<Answer> {
     nemo.provider().script(Behaviour::rate_limited(20));

@@ -42,6 +42,7 @@ export class Refused extends Error {
  *
  * @typedef {object} Ending How an answer ended.
  * @property {string | null} callId
+ * @property {number} attempts How many calls it took: those before the last came to nothing and cost nothing.
  * @property {string | null} cost Dollars.
  * @property {number | null} tokensIn
  * @property {number | null} tokensOut
@@ -87,7 +88,7 @@ export async function chat(key, body, signal, hear) {
   hear.began(callId);
   const limit = reply.headers.get("x-nemo-output-limit");
   /** @type {Ending} */
-  const ending = { callId, cost: null, tokensIn: null, tokensOut: null, finish: null, outputLimit: limit === null ? null : Number(limit), unread: 0 };
+  const ending = { callId, attempts: Number(reply.headers.get("x-nemo-attempts") ?? 1), cost: null, tokensIn: null, tokensOut: null, finish: null, outputLimit: limit === null ? null : Number(limit), unread: 0 };
   if (!reply.headers.get("content-type")?.startsWith("text/event-stream")) {
     const answer = await json(reply);
     take(answer, ending, hear.said);

@@ -276,10 +276,10 @@ function note(reply, text) {
 /**
  * What a reply cost: beside it, and in the figures below.
  * @param {ReturnType<typeof showTurn>} reply
- * @param {{cost: bigint | null, event: number | null, callId: string | null, tokensIn?: number | null,
+ * @param {{cost: bigint | null, event: number | null, callId: string | null, attempts?: number, tokensIn?: number | null,
  *   tokensOut?: number | null, finish?: string | null, outputLimit?: number | null, unread?: number}} ending
  */
-function told(reply, { cost, event, callId, tokensIn = null, tokensOut = null, finish = null, outputLimit = null, unread = 0 }) {
+function told(reply, { cost, event, callId, attempts = 1, tokensIn = null, tokensOut = null, finish = null, outputLimit = null, unread = 0 }) {
   if (finish === "length") {
     const whose = outputLimit === null ? "the output limit" : `the output limit of ${outputLimit.toLocaleString("en")} tokens that the gateway set`;
     note(reply, `It ends here because of ${whose}.`);
@@ -297,6 +297,7 @@ function told(reply, { cost, event, callId, tokensIn = null, tokensOut = null, f
   if (callId) {
     line.append(" · call ");
     line.append(element("code", "", callId));
+    if (attempts > 1) line.append(`, attempt ${attempts}`);
   }
   if (cost !== null) line.title = exact(cost);
   reply.place.append(line);
