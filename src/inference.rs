@@ -1,7 +1,7 @@
 //! What a virtual key's holder may ask besides calls: which models, and what the key has left.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use nemo_events::limits::{Budget, WindowKind};
+use nemo_events::limits::{Budget, Endpoint, WindowKind};
 use nemo_events::{CallId, KeyId, Nanos, Revision, Timestamp};
 use nemo_projections::KeyState;
 use nemo_projections::budget::window_end;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{Failure, FailureReply};
-use crate::providers::ModelEntry;
+use crate::providers::{ModelEntry, Route};
 
 /// Models, as OpenAI lists them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,8 +122,7 @@ pub struct RateRoom {
 
 /// `GET /v1/models`: the models that the key may call and that have a price.
 pub async fn models(caller: Caller, app: web::Data<App>) -> HttpResponse {
-    let data = entries(&caller, &app).collect();
-    HttpResponse::Ok().json(ModelList { object: "list", data })
+    HttpResponse::Ok().json(ModelList { object: "list", data: entries(&caller, &app) })
 }
 
 /// `GET /v1/models/{id}`
@@ -141,18 +140,27 @@ pub async fn model(
         let refusal = nemo_projections::refusal::PriceRefusal::ModelNotFound;
         FailureReply::to(&request, Failure::from(&nemo_projections::Refusal::Price(refusal)))
     };
-    let found = entries(&caller, &app).find(|entry| entry.id == id);
+    let found = entries(&caller, &app).into_iter().find(|entry| entry.id == id);
     found.map(|entry| HttpResponse::Ok().json(entry)).ok_or_else(missing)
 }
 
-fn entries(caller: &Caller, app: &App) -> impl Iterator<Item = ListedModel> {
-    let allowed =
-        caller.account().glance(|account| account.key.as_ref().and_then(|key| key.limits.models.clone()));
-    let may = move |model: &str| {
-        allowed.as_ref().is_none_or(|patterns| patterns.iter().any(|p| model_matches(p, model)))
+/// What the key may call: its endpoint, the model by that name, and at least one provider of it whose bounds held.
+fn entries(caller: &Caller, app: &App) -> Vec<ListedModel> {
+    let scope = |key: &KeyState| (key.limits.clone(), key.flagged_models.clone());
+    let scope = caller.account().glance(|account| account.key.as_ref().map(scope));
+    let (limits, flagged) = scope.unwrap_or_default();
+    if limits.endpoints.is_some_and(|endpoints| !endpoints.contains(&Endpoint::ChatCompletions)) {
+        return Vec::new();
+    }
+    let (terms, now) = (app.terms(), app.ledger.now());
+    let may = |model: &str| {
+        let named = limits.models.as_ref().is_none_or(|all| all.iter().any(|p| model_matches(p, model)));
+        let is_flagged =
+            |route: &Route| flagged.contains(&(route.provider.name.clone(), route.provider_model.clone()));
+        named && terms.providers.routes(model, now).is_ok_and(|routes| !routes.iter().all(is_flagged))
     };
     let listed = |ModelEntry { id, owned_by, .. }| ListedModel { id, object: "model", created: 0, owned_by };
-    app.terms().providers.models(&may, app.ledger.now()).into_iter().map(listed)
+    terms.providers.models(&may, now).into_iter().map(listed).collect()
 }
 
 /// `GET /v1/key`: the holder's own limits and what is left of them; and what became of a call, for whoever

@@ -250,6 +250,9 @@ async fn the_models_that_a_key_may_call_are_listed() {
     let narrow = nemo.key(json!({"unlimited": true, "models": ["*-think"]})).await;
     assert_eq!(ids(&narrow.get("/v1/models").await.ok()), ["gpt-think"]);
     narrow.get("/v1/models/gpt-test").await.refused(404, "model_not_found");
+    let embedder = nemo.key(json!({"unlimited": true, "endpoints": ["embeddings"]})).await;
+    assert_eq!(ids(&embedder.get("/v1/models").await.ok()), Vec::<String>::new(), "no call of it gets there");
+    embedder.get("/v1/models/gpt-test").await.refused(404, "model_not_found");
     assert_eq!(nemo.provider().request_count(), 0, "nobody else was asked");
 }
 

@@ -39,6 +39,10 @@ async fn the_model_is_refused_to_that_key_until_it_is_cleared() {
     final_error(&answer, 403, "model_flagged");
     // By every name that leads there, and no other model; and no other key.
     key.chat(json!({"model": "gpt-house"})).await.refused(403, "model_flagged");
+    let listed = key.get("/v1/models").await.ok();
+    let ids: Vec<_> = listed["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect();
+    assert_eq!(ids, ["gpt-think"], "neither name of it is listed");
+    key.get("/v1/models/gpt-test").await.refused(404, "model_not_found");
     key.chat(json!({"model": "gpt-think"})).await.ok();
     other.chat(json!({})).await.ok();
     assert_eq!(
