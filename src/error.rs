@@ -382,7 +382,7 @@ pub struct FailureCode(pub &'static str);
 /// A failure on its way out, in the dialect of its route.
 #[derive(Debug)]
 pub struct FailureReply {
-    failure: Failure,
+    failure: Box<Failure>,
     dialect: Dialect,
     request_id: Option<Box<str>>,
     /// Somebody looks at pages.
@@ -394,7 +394,7 @@ impl FailureReply {
     #[must_use]
     pub fn panicked(path: &str, request_id: String) -> Self {
         let (failure, dialect) = (Failure::internal(), Dialect::of_path(path));
-        Self { failure, dialect, request_id: Some(request_id.into()), looked: None }
+        Self { failure: Box::new(failure), dialect, request_id: Some(request_id.into()), looked: None }
     }
 
     /// Tells a failure in the words of the request's route.
@@ -404,20 +404,20 @@ impl FailureReply {
         let dialect = Dialect::of_path(request.path());
         let is_page = dialect == Dialect::Problem && failed::is_browsing(request);
         let looked = is_page.then(|| Box::new(failed::Looked::at(request, &failure)));
-        Self { failure, dialect, request_id, looked }
+        Self { failure: Box::new(failure), dialect, request_id, looked }
     }
 }
 
 impl FailureReply {
     /// Its code.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         self.failure.code
     }
 
     /// What went wrong, for whoever shows it in its own place.
     #[must_use]
-    pub const fn failure(&self) -> &Failure {
+    pub fn failure(&self) -> &Failure {
         &self.failure
     }
 

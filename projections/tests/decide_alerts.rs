@@ -71,7 +71,7 @@ fn the_charge_that_reaches_the_share_raises_an_alert_and_the_next_one_does_not()
         settled: nanos(2_000_000),
     };
     let key_before = key.clone();
-    assert_eq!(costs(&mut key, 3, 1_000, noon()), [raised.clone()]);
+    assert_eq!(costs(&mut key, 3, 1_000, noon()), std::slice::from_ref(&raised));
     assert_eq!(costs(&mut key, 4, 1_000, noon()), []);
     let mut other = key_before;
     let [beyond] = &costs(&mut other, 3, 2_000, noon())[..] else {

@@ -124,9 +124,9 @@ fn validate_name(name: &str) -> Result<(), Refusal> {
 
 fn validate_org_limits(limits: &OrgLimits) -> Result<(), Refusal> {
     let about = |what: &'static str| {
-        move |refusal| match refusal {
-            Refusal::Invalid(why) => Refusal::Invalid(format!("{what}: {why}")),
-            refusal => refusal,
+        move |refusal| {
+            let Refusal::Invalid(why) = refusal else { return refusal };
+            Refusal::Invalid(format!("{what}: {why}"))
         }
     };
     let OrgLimits { key_defaults, key_bounds } = limits;
