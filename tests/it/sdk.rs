@@ -131,8 +131,8 @@ async fn whoever_is_told_to_wait_comes_back_when_it_fits() {
             key.chat(json!({"max_tokens": 5_600})).await.ok();
             let next = vec![case(&key, false, json!({"max_tokens": 500}))];
             let seen = sdk.one_by_one(&nemo.url("/v1"), next).await;
-            let told = (&seen[0]["finish"], &seen[0]["attempts"]);
-            assert_eq!(told, (&json!("stop"), &json!(2)), "{name}: {seen:?}");
+            let told = (&seen[0]["error"], &seen[0]["attempts"]);
+            assert_eq!(told, (&Value::Null, &json!(2)), "{name}: {seen:?}");
             assert_eq!(key.books_balance().await.len(), 2, "{name}");
         }
     });
