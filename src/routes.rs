@@ -90,7 +90,7 @@ fn chat_completions() -> Route {
             Reply::ok::<ChatCompletion>("The provider's answer."),
         )
         .or(Reply::text("text/event-stream", "With `stream`, the same as server-sent events."))
-        .or(Reply::in_media::<DryRun>(proxy::DRY_RUN, "With `x-nemo-dry-run: true`, what would become of the call."))
+        .or(Reply::in_media::<DryRun>(proxy::DRY_RUN, "With `x-nemo-dry-run: true`, what would become of the call: what it would hold, and all that stands in its way."))
         .body::<ChatCompletionRequest>(
             r#"{"model": "$MODEL", "messages": [{"role": "user", "content": "Say hello."}], "max_completion_tokens": 50}"#,
         )

@@ -135,6 +135,41 @@ fn of_any_two_refusals_that_apply_the_earlier_wins() {
     }
 }
 
+/// What whoever asks beforehand is told of all that is wrong: of what a secret may be used for and of the tokens the
+/// first, and nothing behind what leaves the call without a size.
+fn foreseen(wrong: &[&str]) -> Vec<&'static str> {
+    let mut told: Vec<&str> = Vec::new();
+    for (place, code) in ORDER.iter().enumerate().filter(|(_, code)| wrong.contains(code)) {
+        let is_said = (place < 6 && !told.is_empty())
+            || (*code == "token_limit_exceeded" && told.contains(&"tokens_above_rate"));
+        if !is_said {
+            told.push(code);
+        }
+        if ["model_not_priced", "output_limit_too_high"].contains(code) {
+            break;
+        }
+    }
+    told
+}
+
+#[test]
+fn whoever_asks_beforehand_is_told_all_of_them_and_first_what_the_call_would_be_told() {
+    let suffixes = (0..ORDER.len()).map(|first| ORDER[first..].to_vec());
+    let pairs = (0..ORDER.len())
+        .flat_map(|first| (first..ORDER.len()).map(move |second| vec![ORDER[first], ORDER[second]]));
+    for wrong in suffixes.chain(pairs) {
+        let (key, command) = scenario(&wrong);
+        let outlook = command.outlook(key.state().unwrap(), noon());
+        let codes: Vec<_> = outlook.obstacles.iter().map(Refusal::code).collect();
+        assert_eq!(codes, foreseen(&wrong), "{wrong:?}");
+        assert_eq!(outlook.obstacles[0], refused(&key, &command, noon()), "{wrong:?}");
+        let is_sized = !wrong.iter().any(|code| ["model_not_priced", "output_limit_too_high"].contains(code));
+        assert_eq!(outlook.size.map(|size| size.hold.amount), is_sized.then(|| nanos(HOLD)), "{wrong:?}");
+    }
+    let (key, command) = scenario(&[]);
+    assert_eq!(command.outlook(key.state().unwrap(), noon()).obstacles, []);
+}
+
 #[test]
 fn a_call_without_an_output_limit_passes_the_same_guards_before_its_budgets() {
     let poor = |limits: KeyLimits| KeyLimits {

@@ -8,7 +8,7 @@ use nemo_events::key::{CallAuthorized, VoidReason};
 use nemo_events::{Actor, CallId, Day, KeyEvent, KeyId, Nanos, OrgId, RequestId, Timestamp};
 use nemo_projections::alerts;
 use nemo_projections::decide::{
-    Authorize, Forfeit, KeyCommand, PresentedSecret, Settle, Void, authenticate, guard_address,
+    Authorize, Forfeit, KeyCommand, Outlook, PresentedSecret, Settle, Void, authenticate, guard_address,
 };
 use nemo_projections::org::{OrgView, SlicesNeeded, Standing};
 use nemo_projections::{OrgState, Refusal};
@@ -296,6 +296,20 @@ impl Ledger {
             _ => None,
         });
         authorized.ok_or_else(|| ExecuteError::Unavailable("the call id was used before".to_owned()))
+    }
+
+    /// How a call looks that would be refused now; nothing of a key that there is not.
+    ///
+    /// # Errors
+    /// Where the stream stays undecided.
+    pub async fn outlook(
+        &self,
+        account: &Arc<Account<KeyFold>>,
+        command: Authorize,
+    ) -> Result<Option<Outlook>, ExecuteError> {
+        let look = move |state: &KeyAccount, now| state.key.as_ref().map(|key| command.outlook(key, now));
+        let work = account.execute(Look(look), Context::system());
+        Ok(within(self.core.pace.authorize, work).await?.answer)
     }
 
     /// Counts a refusal of a key, to be written with its next event or at the minute's end.

@@ -8,7 +8,7 @@ use nemo_events::key::{BoundBasis, CallAuthorized};
 use nemo_events::limits::Endpoint;
 use nemo_events::{CallId, KeyId};
 use nemo_projections::Refusal;
-use nemo_projections::decide::Authorize;
+use nemo_projections::decide::{Authorize, Outlook, Priced};
 use nemo_projections::hold::Ask;
 
 use super::attempts::Attempt;
@@ -200,6 +200,16 @@ impl<'a> Asking<'a> {
             true => ledger.consider(account, self.command.clone()).await,
             false => told,
         }
+    }
+
+    /// What it would be given and all that stands in its way, for a call that would be refused.
+    pub(super) async fn outlook(&self) -> Result<Option<Outlook>, ExecuteError> {
+        self.app.ledger.outlook(self.caller.account(), self.command.clone()).await
+    }
+
+    /// Where it would go first, and at what price.
+    pub(super) fn priced(&self) -> Option<&Priced> {
+        self.command.priced.as_ref().ok()
     }
 
     /// Where the bound of the input may be what stands in the way: whether there is a smaller one, once.

@@ -134,21 +134,30 @@ impl KeyCommand for Authorize {
 impl Authorize {
     fn guard_scope(&self, limits: &KeyLimits) -> Result<(), Refusal> {
         guard_address(limits, self.address)?;
-        if limits.endpoints.as_ref().is_some_and(|allowed| !allowed.contains(&self.endpoint)) {
-            return Err(Refusal::EndpointNotAllowed(self.endpoint));
+        self.guard_endpoint(limits)?;
+        self.guard_model(limits)
+    }
+
+    pub(super) fn guard_endpoint(&self, limits: &KeyLimits) -> Result<(), Refusal> {
+        match &limits.endpoints {
+            Some(allowed) if !allowed.contains(&self.endpoint) => {
+                Err(Refusal::EndpointNotAllowed(self.endpoint))
+            }
+            _ => Ok(()),
         }
-        if limits
-            .models
-            .as_ref()
-            .is_some_and(|allowed| !allowed.iter().any(|p| model_matches(p, &self.model)))
-        {
-            return Err(Refusal::ModelNotAllowed(self.model.clone()));
+    }
+
+    pub(super) fn guard_model(&self, limits: &KeyLimits) -> Result<(), Refusal> {
+        match &limits.models {
+            Some(allowed) if !allowed.iter().any(|pattern| model_matches(pattern, &self.model)) => {
+                Err(Refusal::ModelNotAllowed(self.model.clone()))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// A request that was sent before gets no second call, whatever has become of prices and budgets since.
-    fn guard_repeat(&self, key: &KeyState, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn guard_repeat(&self, key: &KeyState, now: Timestamp) -> Result<(), Refusal> {
         let Some((made, same_body)) = key.repeats.find(&self.once, now) else { return Ok(()) };
         if same_body == SameBody::No {
             return Err(Refusal::IdempotencyKeyReused);
@@ -159,7 +168,7 @@ impl Authorize {
         Err(Refusal::CallAlreadyBilled { call: made.call, charged, status: billed.status })
     }
 
-    fn guard_flag(&self, key: &KeyState, priced: &Priced) -> Result<(), Refusal> {
+    pub(super) fn guard_flag(&self, key: &KeyState, priced: &Priced) -> Result<(), Refusal> {
         let flagged = key
             .flagged_models
             .iter()
@@ -242,12 +251,28 @@ pub fn model_matches(pattern: &str, name: &str) -> bool {
 }
 
 /// What a call is given: its output limit and its hold.
-struct Granted {
-    output_limit: u64,
-    hold: Hold,
+pub(super) struct Granted {
+    pub(super) output_limit: u64,
+    pub(super) hold: Hold,
 }
 
 fn grant(key: &KeyState, card: &PriceCard, asked: &Authorize, now: Timestamp) -> Result<Granted, Refusal> {
+    let granted = size(key, card, asked, now)?;
+    guard_size(&key.limits, &granted.hold)?;
+    guard_concurrency(key)?;
+    guard_requests(key, asked.attempt, now)?;
+    guard_tokens(key, &granted.hold, now)?;
+    guard_budgets(key, card, asked, &granted, now)?;
+    if key.windows.has_room(now, granted.hold.amount) { Ok(granted) } else { Err(out_of_range()) }
+}
+
+/// What the call is given if nothing else stands in its way.
+pub(super) fn size(
+    key: &KeyState,
+    card: &PriceCard,
+    asked: &Authorize,
+    now: Timestamp,
+) -> Result<Granted, Refusal> {
     let (ask, slices) = (&asked.ask, asked.org.slices);
     if let Some(asked) = ask.output_limit.filter(|asked| *asked > card.max_output_tokens) {
         return Err(Refusal::OutputLimitTooHigh { asked, model_max: card.max_output_tokens });
@@ -260,11 +285,7 @@ fn grant(key: &KeyState, card: &PriceCard, asked: &Authorize, now: Timestamp) ->
         }
         Some(asked) => asked,
     };
-    let granted = Granted { output_limit, hold: checked_hold(card, ask, output_limit)? };
-    guard_size(&key.limits, &granted.hold)?;
-    guard_rates(key, &granted.hold, asked.attempt, now)?;
-    guard_budgets(key, slices, card, ask, &granted, now)?;
-    if key.windows.has_room(now, granted.hold.amount) { Ok(granted) } else { Err(out_of_range()) }
+    Ok(Granted { output_limit, hold: checked_hold(card, ask, output_limit)? })
 }
 
 fn default_output_limit(limits: &KeyLimits, card: &PriceCard) -> u64 {
@@ -314,53 +335,71 @@ fn fitting_output_limit(
     Some(limits.fold(card.max_output_tokens, u64::min)).filter(|limit| *limit > 0)
 }
 
-fn guard_size(limits: &KeyLimits, hold: &Hold) -> Result<(), Refusal> {
+pub(super) fn guard_size(limits: &KeyLimits, hold: &Hold) -> Result<(), Refusal> {
     match limits.max_call_cost {
         Some(limit) if hold.amount > limit => Err(Refusal::CallTooDear { needed: hold.amount, limit }),
         _ => Ok(()),
     }
 }
 
-/// Further attempts serve a request that was counted: the rate of requests does not bind them.
-fn guard_rates(key: &KeyState, hold: &Hold, attempt: u32, now: Timestamp) -> Result<(), Refusal> {
-    let limits = &key.limits;
-    if let Some(limit) = limits.concurrent_calls
-        && u64::try_from(key.open_calls.len()).unwrap_or(u64::MAX) >= u64::from(limit)
-    {
-        return Err(Refusal::Concurrency { limit });
+pub(super) fn guard_concurrency(key: &KeyState) -> Result<(), Refusal> {
+    let open = u64::try_from(key.open_calls.len()).unwrap_or(u64::MAX);
+    match key.limits.concurrent_calls {
+        Some(limit) if open >= u64::from(limit) => Err(Refusal::Concurrency { limit }),
+        _ => Ok(()),
     }
-    if let Some(limit) = limits.requests_per_minute.filter(|_| attempt <= 1) {
-        let admitted = key.request_rate.admits(u64::from(limit), 1, now);
-        admitted.map_err(|retry_after_micros| Refusal::RequestRate { limit, retry_after_micros })?;
-    }
-    if let Some(limit) = limits.tokens_per_minute {
-        let needed = hold.tokens();
-        if needed > limit {
-            return Err(Refusal::TokensAboveRate { needed, limit });
-        }
-        let admitted = key.token_rate.admits(limit, needed, now);
-        admitted.map_err(|retry_after_micros| Refusal::TokenRate { limit, retry_after_micros })?;
-    }
-    Ok(())
 }
 
-/// Checks every budget, in the order of [`WindowKind::ALL`]. A call that one budget can never take
-/// is told so, even where another is merely held.
+/// Further attempts serve a request that was counted: the rate of requests does not bind them.
+pub(super) fn guard_requests(key: &KeyState, attempt: u32, now: Timestamp) -> Result<(), Refusal> {
+    let Some(limit) = key.limits.requests_per_minute.filter(|_| attempt <= 1) else { return Ok(()) };
+    let admitted = key.request_rate.admits(u64::from(limit), 1, now);
+    admitted.map_err(|retry_after_micros| Refusal::RequestRate { limit, retry_after_micros })
+}
+
+pub(super) fn guard_tokens(key: &KeyState, hold: &Hold, now: Timestamp) -> Result<(), Refusal> {
+    let Some(limit) = key.limits.tokens_per_minute else { return Ok(()) };
+    let needed = hold.tokens();
+    if needed > limit {
+        return Err(Refusal::TokensAboveRate { needed, limit });
+    }
+    let admitted = key.token_rate.admits(limit, needed, now);
+    admitted.map_err(|retry_after_micros| Refusal::TokenRate { limit, retry_after_micros })
+}
+
+/// Checks every budget. A call that one of them can never take is told so, even where another is merely held.
 fn guard_budgets(
     key: &KeyState,
-    slices: SlicesNeeded,
     card: &PriceCard,
-    ask: &Ask,
+    asked: &Authorize,
     granted: &Granted,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let takes = |amount: Nanos| {
+    let mut held = None;
+    for short in short_budgets(key, card, asked, granted, now) {
+        if matches!(short, Refusal::BudgetExceeded(_)) {
+            return Err(short);
+        }
+        held.get_or_insert(short);
+    }
+    held.map_or(Ok(()), Err)
+}
+
+/// The key's budgets that do not take the call now, in the order of [`WindowKind::ALL`].
+pub(super) fn short_budgets(
+    key: &KeyState,
+    card: &PriceCard,
+    asked: &Authorize,
+    granted: &Granted,
+    now: Timestamp,
+) -> impl Iterator<Item = Refusal> {
+    let (ask, slices) = (&asked.ask, asked.org.slices);
+    let takes = move |amount: Nanos| {
         let quarter_keeps = || granted.output_limit <= a_quarter_pays(card, ask, amount);
         granted.hold.amount <= amount && (ask.output_limit.is_some() || quarter_keeps())
     };
     let budgets = WindowKind::ALL.iter().filter_map(|k| key.limits.budgets.iter().find(|b| b.window == *k));
-    let mut held = None;
-    for budget in budgets.filter(|budget| !takes(free(key, budget, now))) {
+    budgets.filter(move |budget| !takes(free(key, budget, now))).map(move |budget| {
         let window = key.windows.at(budget.window, now);
         let short = BudgetShort {
             of: BudgetOwner::Key,
@@ -372,12 +411,12 @@ fn guard_budgets(
             resets_at: window_end(budget.window, window.start),
             output_limit_that_fits: fitting_output_limit(key, slices, card, ask, now),
         };
-        if !budget.limit.checked_sub(window.settled).is_some_and(takes) {
-            return Err(Refusal::BudgetExceeded(short));
+        if budget.limit.checked_sub(window.settled).is_some_and(takes) {
+            Refusal::BudgetHeld(short)
+        } else {
+            Refusal::BudgetExceeded(short)
         }
-        held.get_or_insert(Refusal::BudgetHeld(short));
-    }
-    held.map_or(Ok(()), Err)
+    })
 }
 
 /// What a budget has left: its limit less what settled and what is held. Below zero where the limit

@@ -8,6 +8,7 @@ mod manage;
 mod operator;
 mod org;
 mod org_budgets;
+mod outlook;
 mod slices;
 
 pub use authorize::{Authorize, PresentedSecret, Priced, authenticate, guard_address, model_matches};
@@ -23,6 +24,7 @@ pub use operator::{
 };
 pub use org::{ArchiveOrg, CreateOrg, RenameOrg, ResumeOrg, SetOrgLimits, SuspendOrg};
 pub use org_budgets::{Allot, CloseDay, CountSpend, CoverOverrun, Reclaim, SetOrgBudgets};
+pub use outlook::{Outlook, Size};
 pub use slices::{Notice, Receive, Return};
 
 use nemo_events::{KeyEvent, OperatorEvent, OrgEvent, Timestamp};
