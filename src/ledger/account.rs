@@ -233,6 +233,7 @@ impl<F: Fold> Account<F> {
 
     fn weigh(&self, desk: &Desk<F>) {
         self.weight.store(F::weight(desk.state()), Ordering::Relaxed);
+        F::noted(self.id, desk.state(), &self.core.slack);
     }
 
     fn scribe(&self) -> Scribe<'_> {

@@ -88,6 +88,14 @@ impl<F: Fold> Accounts<F> {
         keep(&self.cache, account).await;
     }
 
+    /// Every account that anybody holds, the cache included.
+    pub(super) fn in_memory(&self) -> Vec<Arc<Account<F>>> {
+        let shards = self.held.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
+        let held =
+            shards.flat_map(|shard| shard.accounts.values().filter_map(Weak::upgrade).collect::<Vec<_>>());
+        held.filter(|account| account.is_loaded()).collect()
+    }
+
     /// Ends of calls that wait in any account.
     pub(super) fn unwritten_ends(&self) -> usize {
         let shards = self.held.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));

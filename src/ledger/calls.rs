@@ -267,9 +267,9 @@ impl Ledger {
         command: Authorize,
     ) -> Result<Authorized, ExecuteError> {
         let context = call_context(account.id(), command.request, command.call);
-        let command = OnKey { refused: self.refusals.take(account.id()), command };
         let (metrics, began) = (&self.core.metrics, Instant::now());
-        let done = within(self.core.pace.authorize, account.execute(command, context.clone())).await;
+        let work = self.authorize_on_slices(account, command, &context);
+        let done = within(self.core.pace.authorize, work).await;
         metrics.authorize.took(began.elapsed());
         let done = done?;
         let Some((event, room)) = done.answer else {
@@ -286,11 +286,20 @@ impl Ledger {
     pub async fn consider(
         &self,
         account: &Arc<Account<KeyFold>>,
-        command: Authorize,
+        mut command: Authorize,
     ) -> Result<CallAuthorized, ExecuteError> {
-        let look = move |state: &KeyAccount, now| command.decide(state.key.as_ref(), now);
-        let work = account.execute(Look(look), Context::system());
-        let events = within(self.core.pace.authorize, work).await?.answer.map_err(ExecuteError::Refused)?;
+        let decided = async |command: Authorize| {
+            let look = move |state: &KeyAccount, now| command.decide(state.key.as_ref(), now);
+            let work = account.execute(Look(look), Context::system());
+            within(self.core.pace.authorize, work).await?.answer.map_err(ExecuteError::Refused)
+        };
+        let events = match decided(command.clone()).await {
+            Err(ExecuteError::Refused(Refusal::Allotment(needed))) => {
+                self.consider_slices(account, needed, &mut command)?;
+                decided(command).await?
+            }
+            decided => decided?,
+        };
         let authorized = events.into_iter().find_map(|event| match event {
             KeyEvent::CallAuthorized(event) => Some(event),
             _ => None,

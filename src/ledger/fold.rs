@@ -12,6 +12,7 @@ use nemo_projections::attribution::{Attribution, UNCERTAIN_KEPT};
 use nemo_projections::{At, CorruptLog, KeyState, Operators, OrgState};
 use serde::{Deserialize, Serialize};
 
+use super::allotment::Slack;
 use super::counted;
 use crate::metrics::ledger::OfCall;
 
@@ -52,6 +53,10 @@ pub trait Fold: Send + Sync + 'static {
     fn thaw(_kept: &[u8]) -> Option<Self::State> {
         None
     }
+
+    /// Something was folded: notes what helps to find money.
+    #[expect(private_interfaces, reason = "nobody outside of the ledger folds")]
+    fn noted(_id: Self::Id, _state: &Self::State, _slack: &Slack) {}
 
     /// What is counted of an event besides its type, should it become durable.
     fn of_call(_before: &Self::State, _event: &Self::Event) -> Option<OfCall> {
@@ -128,6 +133,13 @@ impl Fold for KeyFold {
 
     fn thaw(kept: &[u8]) -> Option<KeyAccount> {
         serde_json::from_slice(kept).ok()
+    }
+
+    #[expect(private_interfaces, reason = "nobody outside of the ledger folds")]
+    fn noted(id: KeyId, state: &KeyAccount, slack: &Slack) {
+        if let Some(key) = &state.key {
+            slack.note(id, key);
+        }
     }
 
     fn of_call(before: &KeyAccount, event: &KeyEvent) -> Option<OfCall> {

@@ -10,6 +10,7 @@ use nemo_store::{ReadError, Subscription};
 use tracing::{error, info, warn};
 
 use super::Ledger;
+use super::fold::KeyAccount;
 use super::pace::Backoff;
 
 /// Events that are handed over without waiting for more.
@@ -141,18 +142,27 @@ impl Ledger {
                         // Whoever revoked it, or stopped waiting for it to be durable.
                         self.running.cut(id);
                     }
-                    if let Some(account) = self.keys.held(id) {
+                    let account = self.keys.held(id);
+                    if let Some(account) = &account {
                         account.observe(record);
+                        self.follow_slices(account, record);
                     }
                     // An end, or other limits: somebody who waits may fit.
                     if record.event.event_type != CALL_AUTHORIZED {
                         self.lines.stir(id);
+                        let org = |account: &KeyAccount| account.key.as_ref().map(|key| key.org);
+                        if self.lines.any_of_orgs()
+                            && let Some(org) = account.and_then(|account| account.glance(org))
+                        {
+                            self.lines.stir(org);
+                        }
                     }
                 }
                 StreamName::Org(id) => {
                     if let Some(account) = self.orgs.held(id) {
                         account.observe(record);
                     }
+                    self.lines.stir(id);
                 }
                 StreamName::Prices => self.prices.observe(record),
                 StreamName::Gateway => self.gateway.observe(record),

@@ -1,25 +1,46 @@
-//! Calls that wait for money which other calls of their key hold. Who waits is only asked again: what is decided
-//! is decided on the key's stream, as ever.
+//! Calls that wait for money which other calls of their key hold, or other keys of their org. Who waits is only asked
+//! again: what is decided is decided on the streams, as ever.
 //!
-//! - One line for each key, first come first served. Only its head is asked again, whenever something happened to
-//!   the key, on whichever node: a large call is not passed for ever by small ones.
+//! - One line for each key, and one for each org, first come first served. Only its head is asked again, whenever something happened to
+//!   the key, or to any key of the org, on whichever node: a large call is not passed for ever by small ones.
 //! - A line is bounded, and so is each wait in it. Whoever leaves, leaves it at once.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nemo_events::KeyId;
+use nemo_events::{KeyId, OrgId};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-/// How many calls of one key wait at most.
+/// How many calls wait in one line at most.
 const LONGEST: usize = 64;
+
+/// Whose money a line waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// A key's.
+    Key(KeyId),
+    /// An org's.
+    Org(OrgId),
+}
+
+impl From<KeyId> for Whose {
+    fn from(key: KeyId) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<OrgId> for Whose {
+    fn from(org: OrgId) -> Self {
+        Self::Org(org)
+    }
+}
 
 /// The lines in which somebody waits.
 #[derive(Debug, Default)]
 pub struct Lines {
-    lines: Mutex<HashMap<KeyId, Arc<Line>>>,
+    lines: Mutex<HashMap<Whose, Arc<Line>>>,
 }
 
 #[derive(Debug)]
@@ -34,14 +55,19 @@ struct Line {
 #[derive(Debug)]
 pub struct Waiter<'a> {
     lines: &'a Lines,
-    key: KeyId,
+    whose: Whose,
     line: Arc<Line>,
 }
 
 impl Lines {
-    /// Whether nobody waits for money of this key.
-    pub fn is_empty(&self, key: KeyId) -> bool {
-        !self.lock().contains_key(&key)
+    /// Whether nobody waits for money of this key or org.
+    pub fn is_empty(&self, whose: impl Into<Whose>) -> bool {
+        !self.lock().contains_key(&whose.into())
+    }
+
+    /// Whether anybody waits for money of an org.
+    pub fn any_of_orgs(&self) -> bool {
+        self.lock().keys().any(|whose| matches!(whose, Whose::Org(_)))
     }
 
     /// How many calls wait.
@@ -49,28 +75,29 @@ impl Lines {
         self.lock().values().map(|line| line.length.load(Ordering::Relaxed)).sum()
     }
 
-    /// Takes a place at the end of a key's line, unless that is full.
-    pub fn join(&self, key: KeyId) -> Option<Waiter<'_>> {
+    /// Takes a place at the end of a line, unless that is full.
+    pub fn join(&self, whose: impl Into<Whose>) -> Option<Waiter<'_>> {
+        let whose = whose.into();
         let mut lines = self.lock();
-        let line = lines.entry(key).or_insert_with(|| {
+        let line = lines.entry(whose).or_insert_with(|| {
             Arc::new(Line { head: Semaphore::new(1), stirred: Notify::new(), length: AtomicUsize::new(0) })
         });
         if line.length.load(Ordering::Relaxed) >= LONGEST {
             return None;
         }
         line.length.fetch_add(1, Ordering::Relaxed);
-        Some(Waiter { lines: self, key, line: Arc::clone(line) })
+        Some(Waiter { lines: self, whose, line: Arc::clone(line) })
     }
 
-    /// Something happened to a key: whoever is first in its line may fit now.
-    pub fn stir(&self, key: KeyId) {
-        if let Some(line) = self.lock().get(&key) {
+    /// Something happened to a key, or to one of an org: whoever is first in its line may fit now.
+    pub fn stir(&self, whose: impl Into<Whose>) {
+        if let Some(line) = self.lock().get(&whose.into()) {
             line.stirred.notify_waiters();
         }
     }
 
     /// Lengths change under this lock only.
-    fn lock(&self) -> MutexGuard<'_, HashMap<KeyId, Arc<Line>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Whose, Arc<Line>>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -82,7 +109,7 @@ impl Waiter<'_> {
         self.line.head.acquire().await.ok()
     }
 
-    /// Comes once something happened to the key from now on: to be enabled before the look that it is for.
+    /// Comes once something happened from now on: to be enabled before the look that it is for.
     pub fn stirred(&self) -> Notified<'_> {
         self.line.stirred.notified()
     }
@@ -92,7 +119,7 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut lines = self.lines.lock();
         if self.line.length.fetch_sub(1, Ordering::Relaxed) == 1 {
-            lines.remove(&self.key);
+            lines.remove(&self.whose);
         }
     }
 }

@@ -123,10 +123,14 @@ impl Ledger {
         command: C,
         context: Context,
     ) -> Result<Done<Option<OrgState>>, ExecuteError> {
-        within(self.core.pace.manage, async {
+        let done = within(self.core.pace.manage, async {
             self.org(id).await?.execute(ManageOrg(command), context).await
         })
-        .await
+        .await?;
+        if let Some(org) = &done.answer {
+            self.take_back_after(id, org);
+        }
+        Ok(done)
     }
 
     /// Makes sure that a price card can be cited.

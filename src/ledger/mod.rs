@@ -5,6 +5,7 @@
 
 mod account;
 mod accounts;
+mod allotment;
 mod calls;
 pub mod command;
 mod correct;
@@ -31,12 +32,13 @@ mod tests;
 
 pub use account::Account;
 pub use accounts::Accounts;
+pub use allotment::{KeysOfOrgs, OrgBudgetRoom, OrgBudgetsAnswer};
 pub use calls::{Authorized, EndAnswer};
 pub use command::{Context, Done, ExecuteError};
 pub use correct::{CallPlaces, Corrected, Correction};
 pub use fold::{GatewayFold, GatewayState, KeyAccount, KeyFold, OperatorFold, OrgFold, PriceFold};
 pub use lag::Lag;
-pub use lines::{Lines, Waiter};
+pub use lines::{Lines, Waiter, Whose};
 pub use operators::Taking;
 pub use replay::{KeyThen, Moment};
 pub use room::{BudgetLeft, RateLeft, Room};
@@ -44,7 +46,7 @@ pub use running::{Cut, CutSignal, Place, Running};
 pub use snapshots::{KEEP_EVERY, Kept, NoSnapshots, Snapshots, last_kept};
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 
 use nemo_events::{BootId, KeyId, NodeId, OrgId, Position, PriceCardId, Timestamp};
 use nemo_store::EventStore;
@@ -73,6 +75,8 @@ pub(super) struct Core {
     metrics: LedgerMetrics,
     /// What is kept of long streams.
     snapshots: Arc<dyn Snapshots>,
+    /// Where orgs may find idle money.
+    slack: allotment::Slack,
 }
 
 /// The ledger, as this node writes it.
@@ -95,6 +99,12 @@ pub struct Ledger {
     observed: Mutex<Option<Position>>,
     /// Turns of those who replay.
     replays: Semaphore,
+    /// For work that goes on without whoever began it.
+    me: Weak<Self>,
+    /// Who knows the keys of orgs, if anybody does.
+    directory: OnceLock<Arc<dyn KeysOfOrgs>>,
+    /// One counts at a time.
+    counting: tokio::sync::Mutex<()>,
 }
 
 /// The account of a kind that has one stream only.
@@ -138,9 +148,10 @@ impl Ledger {
             pace,
             metrics: LedgerMetrics::default(),
             snapshots: options.snapshots,
+            slack: allotment::Slack::default(),
         });
         let max_bytes = options.accounts_max_bytes;
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
             keys: Accounts::new(Arc::clone(&core), max_bytes),
             orgs: Accounts::new(Arc::clone(&core), max_bytes / 8),
             prices: the_only_account(&core),
@@ -153,6 +164,9 @@ impl Ledger {
             lines: Lines::default(),
             observed: Mutex::default(),
             replays: Semaphore::new(replay::REPLAYS_AT_ONCE),
+            me: me.clone(),
+            directory: OnceLock::new(),
+            counting: tokio::sync::Mutex::default(),
             core,
         })
     }

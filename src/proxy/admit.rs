@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::StatusCode;
 use nemo_events::key::{BoundBasis, CallAuthorized};
 use nemo_events::limits::Endpoint;
-use nemo_events::{CallId, KeyId};
+use nemo_events::{CallId, KeyId, OrgId};
 use nemo_projections::Refusal;
 use nemo_projections::decide::{Authorize, Outlook, Priced};
 use nemo_projections::hold::Ask;
@@ -176,6 +176,10 @@ impl<'a> Asking<'a> {
 
     pub(super) fn key(&self) -> KeyId {
         self.caller.key()
+    }
+
+    pub(super) fn org(&self) -> Option<OrgId> {
+        self.caller.account().glance(|account| account.key.as_ref().map(|key| key.org))
     }
 
     pub(super) fn lines(&self) -> &'a Lines {

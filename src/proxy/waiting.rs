@@ -1,4 +1,5 @@
-//! A call that would fit but for calls in flight waits for what they hold to come free, in its key's line, and
+//! A call that would fit but for calls in flight waits for what they hold to come free, in its key's line
+//! or its org's, and
 //! is refused if that takes too long. Whoever comes while others wait stands behind them, unless it could not be
 //! made anyway.
 
@@ -6,11 +7,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use nemo_projections::Refusal;
+use nemo_projections::refusal::BudgetOwner;
 use tokio::time::{Instant, sleep_until};
 
 use super::admit::Asking;
 use super::client::Ours;
-use crate::ledger::{Authorized, Cut, ExecuteError, Place};
+use crate::ledger::{Authorized, Cut, ExecuteError, Place, Whose};
 
 /// What ends a wait.
 enum Ended {
@@ -27,9 +29,12 @@ pub(super) async fn ask(
     ours: &mut Ours,
 ) -> Result<Authorized, ExecuteError> {
     let (lines, key) = (asking.lines(), asking.key());
+    let mut whose = Whose::from(key);
     if patience.is_zero() || lines.is_empty(key) {
         match asking.ask().await {
-            Err(refused) if !patience.is_zero() && waits_for_money(&refused) => {}
+            Err(refused) if !patience.is_zero() && waits_for_money(&refused) => {
+                whose = asking.org().filter(|_| waits_for_org(&refused)).map_or(whose, Whose::from);
+            }
             told => return told,
         }
     } else if let Err(refused) = asking.consider().await
@@ -38,7 +43,7 @@ pub(super) async fn ask(
         return Err(refused);
     }
     // A line that is full takes nobody: now or not at all.
-    let Some(waiter) = lines.join(key) else { return asking.ask().await };
+    let Some(waiter) = lines.join(whose) else { return asking.ask().await };
     let until = Instant::now() + patience;
     let _head = match unless_ended(waiter.head(), until, place, ours).await {
         Ok(head) => head,
@@ -60,6 +65,11 @@ pub(super) async fn ask(
 
 const fn waits_for_money(error: &ExecuteError) -> bool {
     matches!(error, ExecuteError::Refused(Refusal::BudgetHeld(_)))
+}
+
+/// Whether another key of the org may end the wait.
+fn waits_for_org(error: &ExecuteError) -> bool {
+    matches!(error, ExecuteError::Refused(Refusal::BudgetHeld(short)) if short.of == BudgetOwner::Org)
 }
 
 async fn unless_ended<T>(

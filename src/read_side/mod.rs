@@ -5,6 +5,7 @@
 //! too: ending calls that were left open, writing refusals down every minute, keeping folds of long streams.
 
 mod keep;
+mod keys_of_orgs;
 mod outbox;
 mod pool;
 mod progress;
@@ -31,6 +32,7 @@ use tracing::error;
 
 use crate::ledger::Ledger;
 use keep::Due;
+use keys_of_orgs::Directory;
 use pool::Pool;
 use progress::Board;
 
@@ -98,6 +100,8 @@ impl ReadSide {
     pub fn start(&self, ledger: &Arc<Ledger>) {
         self.spawn(ledger, project::run(Arc::clone(ledger), Arc::clone(&self.shared)));
         self.spawn(ledger, upkeep::end_lost_calls(Arc::clone(ledger), Arc::clone(&self.shared)));
+        ledger.keys_are_known_to(Arc::new(Directory(Arc::clone(&self.shared))));
+        self.spawn(ledger, upkeep::tidy_allotments(Arc::clone(ledger)));
         self.spawn(ledger, upkeep::write_refusals(Arc::clone(ledger)));
         self.spawn(ledger, keep::keep_snapshots(Arc::clone(ledger), Arc::clone(&self.shared)));
     }

@@ -36,6 +36,16 @@ pub(super) async fn end_lost_calls(ledger: Arc<Ledger>, shared: Arc<Shared>) {
     }
 }
 
+/// Takes back, every 10 s, what is left of slices of past days.
+pub(super) async fn tidy_allotments(ledger: Arc<Ledger>) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        ledger.tidy_allotments().await;
+    }
+}
+
 /// Writes down, every minute, what was refused since the last one.
 pub(super) async fn write_refusals(ledger: Arc<Ledger>) {
     let mut ticks = interval(WRITE_EVERY);

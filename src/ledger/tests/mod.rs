@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod allotment;
 mod answers;
 mod books;
 mod budget;
