@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use nemo_events::key::CallAuthorized;
-use nemo_events::{CallId, EventRecord, KeyEvent, KeyId, Nanos, Revision, StreamName};
+use nemo_events::{CallId, EventRecord, KeyEvent, KeyId, Nanos, RequestId, Revision, StreamName};
 use nemo_store::{Direction, MAX_PAGE};
 
 use crate::app::App;
@@ -29,6 +29,8 @@ pub struct ActivityFilter {
     pub model: Option<String>,
     /// Events of calls from this address, and refusals of it.
     pub address: Option<String>,
+    /// Events of the calls that this request made.
+    pub request: Option<RequestId>,
     /// Refusals.
     pub refused: bool,
 }
@@ -67,6 +69,8 @@ pub struct Entry {
 /// What the authorisation of a call says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfCall {
+    /// The request that it served.
+    pub request: RequestId,
     /// The model as the caller named it.
     pub model: String,
     /// The provider.
@@ -217,7 +221,7 @@ impl ActivityFilter {
     }
 
     const fn needs_calls(&self) -> bool {
-        self.model.is_some() || self.address.is_some()
+        self.model.is_some() || self.address.is_some() || self.request.is_some()
     }
 
     fn takes(&self, entry: &Entry, call: Option<&OfCall>) -> bool {
@@ -232,13 +236,16 @@ impl ActivityFilter {
             call.is_some_and(|call| from(&call.address))
                 || refused.is_some_and(|e| e.refusals.iter().any(|refusal| from(&refusal.address)))
         });
-        is_of_type && is_of_model && is_of_address && (!self.refused || refused.is_some())
+        let is_of_request = self.request.is_none_or(|wanted| call.is_some_and(|call| call.request == wanted));
+        let is_refusal = !self.refused || refused.is_some();
+        is_of_type && is_of_model && is_of_address && is_of_request && is_refusal
     }
 }
 
 impl OfCall {
     fn of(authorized: &CallAuthorized) -> Self {
         Self {
+            request: authorized.request,
             model: authorized.model.clone(),
             provider: authorized.provider.clone(),
             provider_model: authorized.provider_model.clone(),

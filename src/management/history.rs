@@ -46,6 +46,8 @@ pub(super) struct EventQuery {
     model: Option<String>,
     /// Only events of calls from this address, and refusals of it.
     address: Option<String>,
+    /// Only events of the calls that this request made, by its `x-request-id`: of each attempt at it.
+    request: Option<String>,
     /// Only refusals.
     #[serde(default)]
     refused: bool,
@@ -144,12 +146,16 @@ pub(super) async fn events(asked: Asked, Query(query): Query<EventQuery>) -> Rep
 
 impl EventQuery {
     fn filter(self) -> Result<ActivityFilter, Failure> {
-        let Self { event_type, model, address, refused, .. } = self;
+        let Self { event_type, model, address, request, refused, .. } = self;
+        let request = request.map(|text| {
+            let why = "That is no id of a request: `x-request-id` of an answer.";
+            text.parse().map_err(|_| Failure::invalid_request(why).about("request"))
+        });
         let known = |wanted: &String| KeyEvent::TYPES.iter().any(|(name, _)| name == wanted);
         if event_type.as_ref().is_some_and(|wanted| !known(wanted)) {
             return Err(Failure::invalid_request("No event of a key is of that type.").about("type"));
         }
-        Ok(ActivityFilter { event_type, model, address, refused })
+        Ok(ActivityFilter { event_type, model, address, request: request.transpose()?, refused })
     }
 }
 

@@ -31,7 +31,7 @@ impl KeyQuery {
             at: fields.text("at").to_owned(),
             before: revision(fields.text("before")),
             after: revision(fields.text("after")),
-            filter: ActivityFilter { event_type, model, address, refused: false },
+            filter: ActivityFilter { event_type, model, address, ..ActivityFilter::default() },
         }
     }
 

@@ -58,6 +58,14 @@ async fn a_provider_that_cannot_be_reached_or_takes_no_key_is_passed_on_from() {
     assert_eq!(fell_back("fake", "unreachable").await, 1);
     assert_eq!(fell_back("fake", "4xx").await, 2);
     assert_eq!(fell_back("second", "unreachable").await, 1);
+    // One request's attempts are read together, by the id that its client was told.
+    let request = calls[4].authorized["request"].as_str().unwrap();
+    let told = pool.nemo.ask(&key.path(&format!("/events?request={request}"))).await;
+    let events = told["events"].as_array().unwrap();
+    assert_eq!(events.len(), 6, "{told}");
+    assert!(events.iter().all(|event| event["metadata"]["request"] == request), "{told}");
+    let wrong = pool.nemo.manage(reqwest::Method::GET, &key.path("/events?request=x"), Value::Null).await;
+    wrong.refused(400, "invalid_request");
     let log = pool.nemo.stderr();
     assert!(!log.text().contains(FakeProvider::KEY));
 }
