@@ -180,7 +180,7 @@ pub fn without(mut limits: KeyLimits, removed: &[Removable]) -> KeyLimits {
 }
 
 /// A new amount keeps the alert that the window's budget had.
-fn set_budget(budgets: &mut Vec<Budget>, BudgetValue { window, limit }: BudgetValue) {
+pub fn set_budget(budgets: &mut Vec<Budget>, BudgetValue { window, limit }: BudgetValue) {
     match budgets.iter_mut().find(|budget| budget.window == window) {
         Some(budget) => budget.limit = limit,
         None => budgets.push(Budget { window, limit, alert_at_percent: None }),

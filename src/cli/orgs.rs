@@ -1,5 +1,6 @@
 //! `nemo orgs`: the owners of keys.
 
+mod budgets;
 mod limits;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -44,6 +45,8 @@ pub enum OrgsCommand {
     Defaults(limits::OrgLimitsArgs),
     /// Set what no key of an org may be wider than
     Bounds(limits::OrgLimitsArgs),
+    /// Set budgets that all keys of an org share
+    Budgets(budgets::OrgBudgetsArgs),
     /// Refuse all keys of an org until it is resumed
     Suspend(ReasonArgs),
     /// Let the keys of a suspended org work again
@@ -154,6 +157,7 @@ pub async fn run(command: OrgsCommand, session: &mut Session) -> Result<(), Comm
         OrgsCommand::Rename(args) => rename(&args, session).await,
         OrgsCommand::Defaults(args) => limits::defaults(args, session).await,
         OrgsCommand::Bounds(args) => limits::bounds(args, session).await,
+        OrgsCommand::Budgets(args) => budgets::budgets(args, session).await,
         OrgsCommand::Suspend(args) => suspend(&args, session).await,
         OrgsCommand::Resume(OrgArg { org }) => resume(&org, session).await,
         OrgsCommand::Archive(args) => archive(&args, session).await,

@@ -278,7 +278,11 @@ pub fn endpoint(text: &str) -> Result<Endpoint> {
     named(text)
 }
 
-fn window_named(text: &str) -> Result<WindowKind> {
+/// A kind of window by its name: `total`, `day`, `week` or `month`.
+///
+/// # Errors
+/// Another name.
+pub fn window_named(text: &str) -> Result<WindowKind> {
     named(text)
 }
 

@@ -2,12 +2,14 @@
 //! told by the read model and may be missing for a while.
 
 mod archive;
+mod budgets;
 mod change;
 mod detail;
 mod limits;
 mod list;
 
 pub(super) use archive::{archive, archive_form};
+pub(super) use budgets::{budgets_form, set_budgets};
 pub(super) use change::{
     create, create_form, rename, rename_form, resume, resume_form, suspend, suspend_form,
 };

@@ -47,6 +47,8 @@ pub fn all() -> Vec<PageRoute> {
         post("/orgs/{id}/limits", orgs::set_limits).needs(R::ManageOrgs),
         get("/orgs/{id}/bounds", orgs::bounds_form).needs(R::ManageOrgs),
         post("/orgs/{id}/bounds", orgs::set_bounds).needs(R::ManageOrgs),
+        get("/orgs/{id}/budgets", orgs::budgets_form).needs(R::ManageOrgs),
+        post("/orgs/{id}/budgets", orgs::set_budgets).needs(R::ManageOrgs),
         get("/orgs/{id}/suspend", orgs::suspend_form).needs(R::ManageOrgs),
         post("/orgs/{id}/suspend", orgs::suspend).needs(R::ManageOrgs),
         get("/orgs/{id}/resume", orgs::resume_form).needs(R::ManageOrgs),

@@ -1,12 +1,13 @@
 //! Orgs: create, list, show, rename, limit, suspend, resume. Archiving is in `org_removal.rs`.
 
 use actix_web::HttpResponse;
+use nemo_events::limits::Budget;
 use nemo_events::org::OrgLimits;
 use nemo_events::{OrgEvent, OrgId, Position, Revision, Timestamp};
 use nemo_projections::decide::{CreateOrg, OrgCommand, RenameOrg, ResumeOrg, SetOrgLimits, SuspendOrg};
 use nemo_projections::org::Standing;
 use nemo_projections::{OrgState, Refusal};
-use nemo_read_model::{Answer, Cursor, OrgFilter, Page, Reader};
+use nemo_read_model::{Answer, Cursor, OrgFilter, OrgSpend, Page, Reader};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -38,6 +39,14 @@ pub(super) struct NewOrg {
 pub(super) struct Rename {
     /// Its name from now on.
     name: String,
+}
+
+/// `PUT /api/orgs/{id}/budgets`
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrgBudgets {
+    /// All of them, at most one for each kind of window; none leaves only those of its keys.
+    budgets: Vec<Budget>,
 }
 
 /// `GET /api/orgs`
@@ -148,6 +157,25 @@ pub(crate) async fn outside_bounds(
     asked.read(min_position, ask).await.ok().map(|found| KeysOutside::from(found.value))
 }
 
+/// Replaces the org's own budgets, all of them.
+pub(super) async fn set_budgets(asked: Asked, Body(OrgBudgets { budgets }): Body<OrgBudgets>) -> Reply {
+    let id = asked.org_id()?;
+    let done = share(&asked, id, budgets).await?;
+    Ok(HttpResponse::Ok().json(answer(&asked, id, done).await?))
+}
+
+/// Replaces the budgets that all keys of an org that exists share.
+pub(crate) async fn share(
+    asked: &Asked,
+    id: OrgId,
+    budgets: Vec<Budget>,
+) -> Result<Done<OrgState>, FailureReply> {
+    look_at(asked, id).await?;
+    let done = asked.app().ledger.set_org_budgets(id, budgets, asked.context()).await;
+    let Done { answer, revision, position } = done.map_err(|error| asked.not_executed(&error))?;
+    Ok(Done { answer: answer.org, revision, position })
+}
+
 /// Suspends an org: its keys are refused until it is resumed.
 pub(super) async fn suspend(asked: Asked, Body(Why { reason }): Body<Why>) -> Reply {
     change(asked, SuspendOrg { reason }).await
@@ -170,7 +198,18 @@ pub(super) async fn answer(
     done: Done<OrgState>,
 ) -> Result<OrgAnswer, FailureReply> {
     let (position, revision) = (asked.position_of(&done).await?, done.revision);
-    Ok(OrgAnswer { org: Org::of(id, done.answer), revision, position, keys_outside_bounds: None })
+    let (spend, now) = (spend_of(asked, id, &done.answer).await, asked.app().ledger.now());
+    let org = Org::of(id, done.answer, spend.as_ref(), now);
+    Ok(OrgAnswer { org, revision, position, keys_outside_bounds: None })
+}
+
+/// What the keys of an org with budgets of its own spent and hold, as far as lists can be read.
+pub(crate) async fn spend_of(asked: &Asked, id: OrgId, org: &OrgState) -> Option<OrgSpend> {
+    if org.budgets.is_empty() {
+        return None;
+    }
+    let now = asked.app().ledger.now();
+    asked.read(None, move |reader| reader.org_spend(id, now)).await.ok().map(|found| found.value)
 }
 
 async fn change<C: OrgCommand + Send + 'static>(asked: Asked, command: C) -> Reply {

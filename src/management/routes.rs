@@ -11,7 +11,7 @@ use super::operators::{
     self, Invitation, NewRole, OperatorAnswer, OperatorLink, OperatorPage, OperatorQuery, SignedOut,
 };
 use super::org_removal::{self, OrgRemoved};
-use super::orgs::{self, NewOrg, OrgAnswer, OrgPage, OrgQuery, Rename};
+use super::orgs::{self, NewOrg, OrgAnswer, OrgBudgets, OrgPage, OrgQuery, Rename};
 use super::overview::{self, Overview, OverviewAsked};
 use super::prices::{self, PriceHistory, PriceHistoryQuery, PricePage, PriceQuery};
 use super::replay::{self, KeyState, MomentQuery};
@@ -101,6 +101,17 @@ fn orgs() -> Vec<Route> {
                 r#"{"key_defaults": {"budgets": [{"window": "month", "limit": "25"}]}, "key_bounds": {"budgets": [{"window": "month", "limit": "100"}]}}"#,
             )
             .refuses(&["org_archived", "limits_outside_bounds"]),
+        put("/api/orgs/{id}/budgets", orgs::set_budgets)
+            .described(
+                "Set org budgets",
+                "Replaces the org's own budgets, all of them. All its keys share them, beside whatever budgets they have \
+                 themselves. What was spent in a window before counts. Where less is free than keys hold, nothing more is \
+                 admitted until it is.",
+                org(),
+            )
+            .needs(Right::ManageOrgs)
+            .body::<OrgBudgets>(r#"{"budgets": [{"window": "month", "limit": "1000"}]}"#)
+            .refuses(&["org_archived"]),
         post("/api/orgs/{id}/suspend", orgs::suspend)
             .described("Suspend org", "Refuses calls with all keys of an org until it is resumed.", org())
             .needs(Right::ManageOrgs)

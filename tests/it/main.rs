@@ -40,6 +40,7 @@ mod new_user;
 mod openapi;
 mod operators;
 mod org_bounds;
+mod org_headroom;
 mod overview;
 mod own_calls;
 mod reference;

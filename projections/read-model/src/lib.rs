@@ -37,9 +37,9 @@ pub use page::{Cursor, Limit, Order, Page, PageRequest};
 pub use query::{
     Answer, Backlog, CallRow, CapAlert, CapAlerts, ClaimRow, ClosestCap, Counted, DaysCompared, Deed,
     EndedCall, Every, Group, GroupBy, JobDay, JobSums, KeyCounts, KeyFilter, KeyOutside, KeyRow, KeysOutside,
-    LabelRevision, MasterKeyRow, NodeRow, OpenCallRow, OrgFilter, OrgRow, OrgUse, OutboxRow, OverCause,
-    Overview, OverviewQuery, PepperRow, PriceCardRow, Reader, RefusalQuery, RefusalRow, RefusalSize,
-    RefusalsOf, RefusalsPer, SecretRow, Spend, SpendFilter, SpendQuery, SpendRow, TimeWindow,
+    LabelRevision, MasterKeyRow, NodeRow, OpenCallRow, OrgFilter, OrgRow, OrgSpend, OrgUse, OutboxRow,
+    OverCause, Overview, OverviewQuery, PepperRow, PriceCardRow, Reader, RefusalQuery, RefusalRow,
+    RefusalSize, RefusalsOf, RefusalsPer, SecretRow, Spend, SpendFilter, SpendQuery, SpendRow, TimeWindow,
 };
 pub use snapshots::{Snapshot, SnapshotFile};
 pub use sums::SpendSums;

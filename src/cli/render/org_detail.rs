@@ -1,10 +1,10 @@
 //! One org for a person: what it is, what it gives new keys, and what it bounds all of them to.
 
 use super::keys::status;
-use super::table::of_pairs;
+use super::table::{of_pairs, with_headings};
 use super::{Cell, money, time};
 use crate::cli::screen::Look;
-use crate::cli::views::{KeysOutside, Limits, OrgReply};
+use crate::cli::views::{KeysOutside, Limits, OrgBudgetUse, OrgReply};
 
 /// Everything about an org that fits a page.
 #[must_use]
@@ -17,6 +17,9 @@ pub fn page(reply: &OrgReply, look: Look) -> String {
         ("Created", Cell::Second(org.created_at)),
     ];
     let mut page = of_pairs(&facts, look);
+    if !org.budgets.is_empty() {
+        page = format!("{page}\n{}", headroom(&org.budgets, look));
+    }
     let parts = [
         ("Limits that new keys get", &org.limits.key_defaults),
         ("Bounds that no key may be wider than", &org.limits.key_bounds),
@@ -46,6 +49,24 @@ pub fn that_stand_outside(outside: &KeysOutside) -> String {
         ("keys are", money::grouped(outside.count))
     };
     format!("{count} {are} wider already, and so until changed: {}{more}.", named.join("; "))
+}
+
+fn headroom(budgets: &[OrgBudgetUse], look: Look) -> String {
+    let rows = budgets.iter().map(|budget| {
+        let OrgBudgetUse { window, limit, spent, held, idle, free, resets_at } = budget;
+        vec![
+            Cell::Id(window.to_string()),
+            Cell::Total(*limit),
+            Cell::maybe(*spent, Cell::Total),
+            Cell::maybe(*held, Cell::Total),
+            Cell::maybe(*idle, Cell::Total),
+            Cell::Total(*free),
+            Cell::maybe(*resets_at, Cell::Second),
+        ]
+    });
+    let headings =
+        ["Budget of all keys", "Limit", "= Spent", "+ Held", "+ Idle with keys", "+ Free", "Resets"];
+    with_headings(&headings, &rows.collect::<Vec<_>>(), look)
 }
 
 fn pairs(limits: &Limits) -> Vec<(&'static str, Cell)> {

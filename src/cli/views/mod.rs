@@ -23,7 +23,7 @@ pub use key::{
 };
 pub use key_row::{Cap, KeyRow, Labels, Limits};
 pub use operator::{LinkReply, Operator, OperatorLink, OperatorReply, SignedOut};
-pub use org::{KeyOutside, KeysOutside, LimitsOfOrg, Org, OrgLimits, OrgReply, WithOrgLimits};
+pub use org::{KeyOutside, KeysOutside, LimitsOfOrg, Org, OrgBudgetUse, OrgLimits, OrgReply, WithOrgLimits};
 pub use price::{MainRates, PriceRow, PriceTier};
 pub use replay::KeyThen;
 pub use spend::{SpendGroup, SpendReply, SpendRow, SpendTotal};

@@ -1,7 +1,8 @@
 //! An org, in a list or by itself, and the answers that hold one.
 
+use nemo_events::limits::WindowKind;
 use nemo_events::org::OrgLimits as AllLimits;
-use nemo_events::{KeyId, OrgId, Timestamp};
+use nemo_events::{KeyId, Nanos, OrgId, Timestamp};
 use serde::Deserialize;
 
 use super::Limits;
@@ -23,6 +24,32 @@ pub struct Org {
     /// What it states for its keys.
     #[serde(default)]
     pub limits: OrgLimits,
+    /// Its own budgets and what they have left.
+    #[serde(default)]
+    pub budgets: Vec<OrgBudgetUse>,
+}
+
+/// An org's own budget and what it has left.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OrgBudgetUse {
+    /// Which windows it counts.
+    pub window: WindowKind,
+    /// The cap.
+    pub limit: Nanos,
+    /// Charged calls of its keys, where that can be told.
+    #[serde(default)]
+    pub spent: Option<Nanos>,
+    /// Holds of their open calls.
+    #[serde(default)]
+    pub held: Option<Nanos>,
+    /// What they have in slices besides.
+    #[serde(default)]
+    pub idle: Option<Nanos>,
+    /// What is left.
+    pub free: Nanos,
+    /// When the window ends.
+    #[serde(default)]
+    pub resets_at: Option<Timestamp>,
 }
 
 /// What an org states for its keys.

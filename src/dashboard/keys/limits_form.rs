@@ -15,13 +15,15 @@ pub(in crate::dashboard) enum Use {
     Key,
     /// No key may be wider: what only shapes a call, or raises an alert, is no part of it.
     Bound,
+    /// All keys of an org may do so much together. Only budgets can be shared.
+    Shared,
 }
 
 impl Use {
     /// What it means that a field is empty.
     const fn of_nothing(self) -> &'static str {
         match self {
-            Self::Key => "Empty: all.",
+            Self::Key | Self::Shared => "Empty: all.",
             Self::Bound => "Empty: not bounded.",
         }
     }
@@ -42,7 +44,8 @@ pub(in crate::dashboard) fn show(of: Use, sent: &Fields, wrong: &Wrong) -> Marku
     }
 }
 
-fn budgets(of: Use, sent: &Fields, wrong: &Wrong) -> Markup {
+/// Budgets alone.
+pub(in crate::dashboard) fn budgets(of: Use, sent: &Fields, wrong: &Wrong) -> Markup {
     let windows = [
         (WindowKind::Month, "A month"),
         (WindowKind::Week, "A week"),
@@ -53,8 +56,11 @@ fn budgets(of: Use, sent: &Fields, wrong: &Wrong) -> Markup {
         fieldset .field {
             legend { "Budget, in dollars" }
             span .hint {
-                @if of == Use::Key { "The most that it can spend; calls beyond are refused." }
-                @else { "A key needs such a budget, or a smaller one. A budget of a longer window counts for the shorter." }
+                @match of {
+                    Use::Key => "The most that it can spend; calls beyond are refused.",
+                    Use::Bound => "A key needs such a budget, or a smaller one. A budget of a longer window counts for the shorter.",
+                    Use::Shared => "The most that all its keys can spend together; calls beyond are refused.",
+                }
                 " Months, weeks and days are UTC."
             }
             div .row.budgets {
@@ -111,7 +117,7 @@ fn scopes(of: Use, sent: &Fields, wrong: &Wrong) -> Markup {
     let models = format!("One a line; * stands for anything, as in gpt-*. {empty}");
     let addresses = format!("Networks that calls may come from, one a line. {empty}");
     let (none, expiry) = match of {
-        Use::Key => ("None ticked: all.", "From this moment on it is refused. Empty: never."),
+        Use::Key | Use::Shared => ("None ticked: all.", "From this moment on it is refused. Empty: never."),
         Use::Bound => {
             ("None ticked: not bounded.", "A key needs an expiry no later than this. Empty: not bounded.")
         }

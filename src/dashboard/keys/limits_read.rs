@@ -110,6 +110,11 @@ pub(in crate::dashboard) fn read_bounds(
     Ok((bounds != KeyLimits::default()).then_some(bounds))
 }
 
+/// Budgets alone.
+pub(in crate::dashboard) fn read_budgets(sent: &Fields) -> Result<Vec<Budget>, Wrong> {
+    Ok(read_any(sent, None)?.budgets)
+}
+
 /// The same where no budget need be among them.
 fn read_any(sent: &Fields, before: Option<&KeyLimits>) -> Result<KeyLimits, Wrong> {
     let mut reader = Reader { sent, wrong: Wrong::default() };

@@ -7,14 +7,14 @@ use nemo_projections::OrgState;
 use nemo_projections::org::Standing;
 use nemo_read_model::{Answer, OrgUse};
 
-use super::{org_of, standing};
+use super::{budgets, org_of, standing};
 use crate::dashboard::components::{Tone, absolute, ago, copyable, count, empty, key_label, notice, total};
 use crate::dashboard::overview::window;
 use crate::dashboard::{Page, Place, Shows, Visit};
 use crate::error::FailureReply;
 use crate::figures::money::grouped;
-use crate::management::orgs::outside_bounds;
-use crate::management::shapes::KeysOutside;
+use crate::management::orgs::{outside_bounds, spend_of};
+use crate::management::shapes::{KeysOutside, OrgBudgetUse};
 use nemo_events::Right;
 
 /// Shows it.
@@ -24,10 +24,14 @@ pub(in crate::dashboard) async fn show(visit: Visit) -> Shows {
     // What its keys come to may be missing: the org itself is shown all the same.
     let its_use = visit.asked.read(None, move |reader| reader.org_use(id, now)).await;
     let org = done.answer;
+    let spend = spend_of(&visit.asked, id, &org).await;
+    let shared = OrgBudgetUse::all(&org, spend.as_ref(), now);
     let outside = outside_bounds(&visit.asked, id, &org.limits, None).await;
     let heading = html! { (org.name) " " (standing(org.standing)) };
-    let mut page =
-        Page::new(Place::Orgs, &org.name).sheets(&["keys.css"]).heading(heading).under("/orgs", "Orgs");
+    let mut page = Page::new(Place::Orgs, &org.name)
+        .sheets(&["keys.css", "key.css"])
+        .heading(heading)
+        .under("/orgs", "Orgs");
     if visit.may(Right::ManageOrgs) {
         page = page.actions(actions(id, &org));
     }
@@ -37,6 +41,7 @@ pub(in crate::dashboard) async fn show(visit: Visit) -> Shows {
                 section .card aria-labelledby="org-heading" { (facts(id, &org, now)) }
                 section .card aria-labelledby="use-heading" { (use_of(id, &its_use, now)) }
             }
+            section .card aria-labelledby="budgets-heading" { (budgets::section(id, &org, &shared, visit.may(Right::ManageOrgs), now)) }
             div .grid.two {
                 section .card aria-labelledby="defaults-heading" { (defaults(id, &org, visit.may(Right::ManageOrgs))) }
                 section .card aria-labelledby="bounds-heading" { (bounds(id, &org, outside.as_ref(), visit.may(Right::ManageOrgs))) }

@@ -5,6 +5,7 @@ mod key;
 mod key_room;
 mod key_use;
 mod org;
+mod org_room;
 mod rows;
 mod spend;
 
@@ -14,5 +15,6 @@ mod tests;
 pub(crate) use key::Key;
 pub(crate) use key_room::BudgetUse;
 pub(crate) use org::{KeysOutside, Org};
+pub(crate) use org_room::OrgBudgetUse;
 pub(crate) use rows::{CallRow, KeyRow, OrgRow};
 pub(crate) use spend::{SpendRow, SpendTotal};

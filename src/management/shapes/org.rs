@@ -4,8 +4,11 @@ use nemo_events::org::OrgLimits;
 use nemo_events::{KeyId, OrgId, Timestamp};
 use nemo_projections::OrgState;
 use nemo_projections::org::Standing;
+use nemo_read_model::OrgSpend;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::org_room::OrgBudgetUse;
 
 /// An org.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,13 +23,16 @@ pub(crate) struct Org {
     pub(crate) created_at: Timestamp,
     /// Limits for its keys.
     pub(crate) limits: OrgLimits,
+    /// Its own budgets, which all its keys share, and what they have left.
+    pub(crate) budgets: Vec<OrgBudgetUse>,
 }
 
 impl Org {
-    /// The org with this state.
-    pub(crate) fn of(id: OrgId, state: OrgState) -> Self {
+    /// The org with this state at a moment; what its keys spend is told where it could be read.
+    pub(crate) fn of(id: OrgId, state: OrgState, spend: Option<&OrgSpend>, now: Timestamp) -> Self {
+        let budgets = OrgBudgetUse::all(&state, spend, now);
         let OrgState { name, created_at, standing, limits, .. } = state;
-        Self { id, name, status: standing, created_at, limits }
+        Self { id, name, status: standing, created_at, limits, budgets }
     }
 }
 

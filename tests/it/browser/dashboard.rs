@@ -55,6 +55,9 @@ async fn every_page_is_clean_in_both_themes_and_at_both_widths() {
     // Its key is wider than these.
     let bounds = json!({"key_bounds": {"budgets": [{"window": "day", "limit": "1"}], "models": ["gpt-*"]}});
     nemo.manage(Method::PUT, &format!("/api/orgs/{org}/limits"), bounds).await.ok();
+    let budgets =
+        json!({"budgets": [{"window": "month", "limit": "1"}, {"window": "day", "limit": "0.0001"}]});
+    nemo.manage(Method::PUT, &format!("/api/orgs/{org}/budgets"), budgets).await.ok();
     story.answer(json!({"key": key.id(), "org": org, "person": person})).await;
     for page in pages() {
         assert_eq!(story.until("looked").await, page["path"]);

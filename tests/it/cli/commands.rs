@@ -36,6 +36,7 @@ const REMOTE: &[(&str, &str)] = &[
     ("orgs rename", "NEW_ORG renamed"),
     ("orgs defaults", "NEW_ORG --budget month=25"),
     ("orgs bounds", "NEW_ORG --budget month=100 --model gpt-*"),
+    ("orgs budgets", "NEW_ORG --budget month=1000"),
     ("orgs suspend", "NEW_ORG"),
     ("orgs resume", "NEW_ORG"),
     ("orgs archive", "NEW_ORG --yes"),

@@ -19,9 +19,13 @@ impl Batch<'_> {
             query.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         follows(known.map(|(_, revision)| revision), place.revision)?;
         let Some((org_no, _)) = known else { return self.org_first_event(org, event, place) };
+        // What the saga of allotments writes is no change that anybody made.
+        let changed_at = (!is_of_saga(event)).then(|| place.at.time.as_micros());
         self.db
-            .prepare_cached("UPDATE orgs SET revision = ?2, changed_at = ?3 WHERE org_no = ?1")?
-            .execute(params![org_no, place.revision, place.at.time.as_micros()])?;
+            .prepare_cached(
+                "UPDATE orgs SET revision = ?2, changed_at = coalesce(?3, changed_at) WHERE org_no = ?1",
+            )?
+            .execute(params![org_no, place.revision, changed_at])?;
         match event {
             OrgEvent::OrgCreated(_) => Err(CorruptLog("an org was created twice").into()),
             OrgEvent::OrgRenamed(e) => self.org_renamed(org_no, &e.name),
@@ -83,4 +87,14 @@ impl Batch<'_> {
             .execute(params![org_no, standing_name(standing)])?;
         if changed == 1 { Ok(()) } else { Err(CorruptLog("an archived org changed").into()) }
     }
+}
+
+const fn is_of_saga(event: &OrgEvent) -> bool {
+    matches!(
+        event,
+        OrgEvent::SpendCounted(_)
+            | OrgEvent::BudgetAllotted(_)
+            | OrgEvent::AllotmentReclaimed(_)
+            | OrgEvent::AllotmentsClosed(_)
+    )
 }
