@@ -1,6 +1,6 @@
 //! Reads the configuration again while calls run: providers, their keys, prices and `[calls]` take effect for
-//! calls that begin afterwards, secrets of webhooks at once. What is wrong changes nothing; what cannot change while the process runs is
-//! named.
+//! calls that begin afterwards, secrets of webhooks at once. What is wrong changes nothing; what cannot change while
+//! the process runs is named.
 //!
 //! Price cards that calls cite stay as they are: a changed price is a new card.
 
@@ -100,7 +100,7 @@ impl Reloader {
         let config = (self.load)()?;
         let before = app.terms();
         let terms = Terms::of(&config, Some(&before))?;
-        let secrets = app.webhooks.read_secrets()?;
+        let secrets = app.webhooks.read_secrets(&config)?;
         let reloaded = Reloaded {
             providers: providers(&in_force, &before, &config, &terms),
             prices: prices(&in_force.prices, &config.prices),

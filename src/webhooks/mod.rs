@@ -158,16 +158,18 @@ impl Webhooks {
         self.loops.wait().await;
     }
 
-    /// Reads all secrets again.
+    /// Reads secrets again, from where a configuration says that they are now. A webhook that it has no more goes
+    /// on as it is until the next start.
     ///
     /// # Errors
     /// The first webhook whose secrets cannot be used; then all go on with those that they have.
-    pub fn read_secrets(&self) -> Result<NewSecrets, UnusableWebhook> {
-        let read = |webhook: &Arc<Webhook>| {
-            let secrets = secrets(&webhook.entry).map_err(|why| unusable(&webhook.entry, why.into()))?;
+    pub fn read_secrets(&self, config: &Config) -> Result<NewSecrets, UnusableWebhook> {
+        let known = config.webhooks.iter().filter_map(|entry| Some((entry, self.get(&entry.name)?)));
+        let read = |(entry, webhook): (&WebhookEntry, &Arc<Webhook>)| {
+            let secrets = secrets(entry).map_err(|why| unusable(entry, why.into()))?;
             Ok((Arc::clone(webhook), secrets))
         };
-        self.all.iter().map(read).collect::<Result<_, _>>().map(NewSecrets)
+        known.map(read).collect::<Result<_, _>>().map(NewSecrets)
     }
 }
 

@@ -72,8 +72,8 @@ are in the environment. Unknown keys are refused, with a suggestion. Keys of `[s
 never stand in the file, only the places where they are found.
 
 `nemo reload`, `POST /api/reload` and the signal SIGHUP read it again while calls run: providers, their keys,
-prices and `[calls]` take effect for calls that begin afterwards, secrets of webhooks at once. Everything else takes effect at the next start,
-and the answer names it. A configuration that cannot be used changes nothing.
+prices and `[calls]` take effect for calls that begin afterwards, secrets of webhooks at once. Everything else takes
+effect at the next start, and the answer names it. A configuration that cannot be used changes nothing.
 
 This page is generated from the code; a test holds the two together.
 

@@ -284,6 +284,13 @@ async fn a_webhook_is_listed_and_tried_and_its_secrets_change_while_it_runs() {
     let refused = nemo.manage(Method::POST, "/api/reload", json!({})).await;
     assert!(!refused.refused(422, "configuration_invalid").text().contains("hunter2"));
 
+    // One that is to be no more keeps nothing else from being read again, whatever became of its secret.
+    let config = nemo.home().join("nemo.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.split("[[webhooks]]").next().unwrap()).unwrap();
+    let reloaded = nemo.tell("/api/reload", json!({})).await;
+    assert_eq!((&reloaded["webhooks"], &reloaded["needs_restart"]), (&json!([]), &json!(["webhooks"])));
+
     receiver.is(Manner::Answers(302)).await;
     let tested = nemo.cli().args(["webhooks", "test", "ops"]).output().unwrap();
     assert_eq!(tested.status.code(), Some(1));
