@@ -257,6 +257,8 @@ async fn a_webhook_is_listed_and_tried_and_its_secrets_change_while_it_runs() {
     let listed = nemo.cli().args(["webhooks", "list"]).output().unwrap();
     let text = String::from_utf8(listed.stdout).unwrap();
     assert!(text.contains("ops") && text.contains("delivering"), "{text}");
+    let listed = nemo.cli().args(["webhooks", "list", "--output", "json"]).output().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&listed.stdout).unwrap()[0]["name"], "ops");
     let ada = nemo.ada().await;
     let page = ada.page("/ledger").await.text().to_owned();
     assert!(page.contains("Webhooks") && page.contains(&receiver.origin()), "{page}");

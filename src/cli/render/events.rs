@@ -223,6 +223,7 @@ mod tests {
             "window": "month", "window_start": time, "limit": "100", "percent": 80, "settled": "80.25",
         });
         let rotated = json!({ "secret": secret, "previous_valid_until": time, "leaked": true });
+        let slice = json!({ "day": "2026-11-22", "total": "0.5" });
         let cases = [
             ("KeyCreated", created, "“nightly”, secret …a1b2 (version 2), day $5.00"),
             ("KeyRelabelled", json!({ "labels": { "name": "daily" } }), "“daily”"),
@@ -257,6 +258,9 @@ mod tests {
             ("CallCorrected", corrected, "$0.5000 → $0.00: no bill"),
             ("CallsRefused", refused, "1,200 budget_exceeded from 10.0.0.1; alert: budget_exceeded"),
             ("BudgetAlertRaised", alert, "$80.25 of $100.00 month: 80 % reached"),
+            ("AllotmentRequired", json!({ "since": 3 }), "the org has budgets"),
+            ("AllotmentReceived", slice.clone(), "$0.5000 in all for 2026-11-22"),
+            ("AllotmentReturned", slice, "$0.5000 in all of 2026-11-22"),
         ];
         let told: Vec<_> = cases.iter().map(|(name, ..)| *name).collect();
         let all: Vec<_> = KeyEvent::TYPES.iter().map(|(name, _)| *name).collect();

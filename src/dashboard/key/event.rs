@@ -39,7 +39,7 @@ impl Told {
 }
 
 /// Types of events and what they are called where one is chosen.
-pub(super) const TYPES: [(&str, &str); 17] = [
+pub(super) const TYPES: [(&str, &str); 20] = [
     ("CallSettled", "Calls billed"),
     ("CallAuthorized", "Calls authorised"),
     ("CallVoided", "Calls that cost nothing"),
@@ -57,6 +57,9 @@ pub(super) const TYPES: [(&str, &str); 17] = [
     ("KeyDigestRenewed", "Digest renewed"),
     ("KeyModelCleared", "Model cleared"),
     ("KeyRevoked", "Revoked"),
+    ("AllotmentRequired", "Org budgets in force"),
+    ("AllotmentReceived", "Slices received"),
+    ("AllotmentReturned", "Slices returned"),
 ];
 
 /// What an event says.

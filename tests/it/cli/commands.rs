@@ -67,6 +67,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("reload", "cli::reload"),
     ("ledger copy", "server_store::moving"),
     ("secrets create", "server_store::starting"),
+    ("webhooks list", "webhooks::a_webhook_is_listed_and_tried"),
+    ("webhooks test", "webhooks::a_webhook_is_listed_and_tried"),
 ];
 
 /// Commands that change secrets on the server's own disk and wait until the server has taken them up, each on a
