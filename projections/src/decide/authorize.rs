@@ -280,8 +280,11 @@ pub(super) fn size(
     let output_limit = match ask.output_limit {
         None => least_default(key, slices, card, ask, now),
         Some(asked) if key.limits.when_short == WhenShort::Clamp => {
+            // Where the org has nothing to allot, others may have some of it idle: it is asked for what the key may.
+            let fits = fitting_output_limit(key, slices, card, ask, now)
+                .or_else(|| fitting_output_limit(key, SlicesNeeded::Assumed, card, ask, now));
             // At least one token, or it is refused with the limit that was asked for.
-            fitting_output_limit(key, slices, card, ask, now).map_or(asked, |fits| fits.min(asked))
+            fits.map_or(asked, |fits| fits.min(asked))
         }
         Some(asked) => asked,
     };

@@ -1,5 +1,6 @@
 use nemo_events::key::{AllotmentReceived, AllotmentRequired, AllotmentReturned, KeyRevoked};
 use nemo_events::limits::WindowKind::{self, Month, Total};
+use nemo_events::limits::{KeyLimits, WhenShort};
 use nemo_events::org::{BudgetAllotted, OrgBudgetsSet, WindowSpent};
 use nemo_events::{Day, KeyEvent, Revision};
 use nemo_projections::Refusal;
@@ -12,7 +13,9 @@ use nemo_projections::refusal::{AllotmentNeeded, BudgetOwner};
 use nemo_projections::testing::KeyHistory;
 
 use super::{OrgHistory, budgets, key_id, needed, short, today};
-use crate::support::{HOLD, admits, at, call, granted, key, nanos, noon, reported, state, unlimited, void};
+use crate::support::{
+    HOLD, admits, ask, asking, at, call, granted, key, nanos, noon, reported, state, unlimited, void,
+};
 
 const SINCE: Revision = Revision(1);
 
@@ -329,4 +332,16 @@ fn a_request_without_an_output_limit_gets_a_quarter_of_what_the_org_has_free() {
     // 10,000 nano-dollars for a token; the least that is useful is 1,024.
     assert_eq!(limit(40_000_000), 1_500);
     assert_eq!(limit(-1), 1_024);
+}
+
+#[test]
+fn a_clamping_key_asks_for_what_one_call_may_cost_though_its_org_has_nothing_left_to_allot() {
+    let limits = KeyLimits { when_short: WhenShort::Clamp, max_call_cost: Some(nanos(HOLD)), ..unlimited() };
+    let mut key = key(limits);
+    let since = Revision(1);
+    key.execute(&Notice { since }, noon()).unwrap();
+    let slices = SlicesNeeded::Yes { since, free: nanos(0) };
+    let org = OrgView { standing: Standing::Active, slices };
+    let command = Authorize { org, ..asking(1, ask(100, 200)) };
+    assert_eq!(short(&key, &command, noon()).hold, nanos(HOLD));
 }

@@ -6,7 +6,7 @@ use nemo_events::{Nanos, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::super::probe::{Death, Outcome};
+use super::super::probe::{Death, Outcome, Reading};
 use super::super::support::{HOLD, at};
 
 /// Keys, of which the last is in an org of its own.
@@ -66,6 +66,11 @@ pub(super) enum Act {
         node: usize,
         key: usize,
     },
+    OrgBudgets {
+        node: usize,
+        org: usize,
+        budgets: Vec<Budget>,
+    },
     Suspend {
         node: usize,
         org: usize,
@@ -79,7 +84,7 @@ pub(super) enum Act {
         node: usize,
     },
     NextAppend(usize, Outcome),
-    NextReadFails(usize),
+    NextRead(usize, Reading),
     Pause(usize),
     Release(usize),
     GoAway(usize),
@@ -100,24 +105,27 @@ pub(super) enum Act {
     Run,
 }
 
-fn limits() -> impl Strategy<Value = KeyLimits> {
+/// Each kind of window has a budget of this likelihood; most are whole calls or one nano-dollar off.
+fn budgets(likely: f64) -> impl Strategy<Value = Vec<Budget>> {
     let amount =
         (0_i64..14, prop_oneof![3 => Just(0_i64), 1 => Just(-1_i64), 1 => Just(1_i64), 1 => 0..HOLD])
             .prop_map(|(holds, more)| Nanos::from_nanos((holds * HOLD + more).max(0)));
-    let budgets = prop::array::uniform4(prop::option::weighted(0.5, amount));
+    prop::array::uniform4(prop::option::weighted(likely, amount)).prop_map(|limits| {
+        let some = WindowKind::ALL.into_iter().zip(limits);
+        some.filter_map(|(window, limit)| Some(Budget { window, limit: limit?, alert_at_percent: None }))
+            .collect()
+    })
+}
+
+fn limits() -> impl Strategy<Value = KeyLimits> {
     let rates = (
         prop::option::weighted(0.15, 1_u32..6),
         prop::option::weighted(0.15, 200_u64..1_500),
         prop::option::weighted(0.15, 1_u32..4),
-        prop::option::weighted(0.1, HOLD / 2..2 * HOLD),
+        prop::option::weighted(0.1, prop_oneof![Just(HOLD), HOLD / 2..2 * HOLD]),
     );
-    (budgets, rates, prop::bool::weighted(0.2)).prop_map(|(budgets, rates, clamp)| {
+    (budgets(0.5), rates, prop::bool::weighted(0.2)).prop_map(|(budgets, rates, clamp)| {
         let (requests_per_minute, tokens_per_minute, concurrent_calls, most) = rates;
-        let budgets: Vec<_> = WindowKind::ALL
-            .into_iter()
-            .zip(budgets)
-            .filter_map(|(window, limit)| Some(Budget { window, limit: limit?, alert_at_percent: None }))
-            .collect();
         KeyLimits {
             unlimited: budgets.is_empty(),
             budgets,
@@ -162,10 +170,11 @@ fn trouble() -> impl Strategy<Value = Act> {
         1 => Just(Outcome::Away),
         1 => Just(Outcome::Conflict),
     ];
+    let reading = prop_oneof![Just(Reading::Away), Just(Reading::Behind)];
     let death = prop_oneof![Just(Death::Lost), Just(Death::Written), Just(Death::Late)];
     prop_oneof![
         6 => (node(), outcome).prop_map(|(node, outcome)| Act::NextAppend(node, outcome)),
-        2 => node().prop_map(Act::NextReadFails),
+        2 => (node(), reading).prop_map(|(node, reading)| Act::NextRead(node, reading)),
         4 => node().prop_map(Act::Pause),
         5 => node().prop_map(Act::Release),
         1 => node().prop_map(Act::GoAway),
@@ -184,6 +193,7 @@ fn management() -> impl Strategy<Value = Act> {
         1 => (node(), key()).prop_map(|(node, key)| Act::Block { node, key }),
         3 => (node(), key()).prop_map(|(node, key)| Act::Unblock { node, key }),
         4 => (node(), key()).prop_map(|(node, key)| Act::Clear { node, key }),
+        3 => (node(), org(), budgets(0.4)).prop_map(|(node, org, budgets)| Act::OrgBudgets { node, org, budgets }),
         1 => (node(), org()).prop_map(|(node, org)| Act::Suspend { node, org }),
         3 => (node(), org()).prop_map(|(node, org)| Act::Resume { node, org }),
     ]

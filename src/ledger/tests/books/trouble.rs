@@ -42,6 +42,7 @@ impl World<'_> {
         a_while().await;
         self.dead.push(old);
         self.members[n] = join(&self.memory).await;
+        self.observed[n] = [0; KEYS];
         self.tick();
         if death == Death::Late {
             // It comes when the node that started again has read what is stored.
@@ -65,7 +66,7 @@ impl World<'_> {
 
     /// Whoever ends what others left open has seen of it first.
     pub(super) async fn reap(&mut self, node: usize) {
-        self.members[node].node.observes_all().await;
+        self.observe(node).await;
         for orphan in self.orphans() {
             let ledger = self.ledger(node);
             let ends = async move {
@@ -77,7 +78,7 @@ impl World<'_> {
     }
 
     pub(super) async fn end_overdue(&mut self, node: usize) {
-        self.members[node].node.observes_all().await;
+        self.observe(node).await;
         for n in 0..KEYS {
             for call in self.naive(n).open_calls() {
                 let ledger = self.ledger(node);
@@ -113,9 +114,12 @@ impl World<'_> {
                 Some(Err(error)) => panic!("{error}"),
             }
         }
-        for member in &self.members {
-            member.node.is_quiet().await;
-            member.node.observes_all().await;
+        // What is seen leads to more, which is to be seen again.
+        for _ in 0..3 {
+            for member in &self.members {
+                member.node.is_quiet().await;
+                member.node.observes_all().await;
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use nemo_events::key::{BoundBasis, Hold};
 use nemo_events::org::OrgLimits;
 use nemo_events::{CallId, KeyEvent, KeyId, OrgEvent, OrgId, Revision, StreamName, Usage};
 use nemo_projections::decide::{
-    Authorize, Block, ClearModel, Create, CreateOrg, ResumeOrg, SetLimits, Settle, SuspendOrg, Unblock,
+    Authorize, Block, ClearModel, Create, CreateOrg, ResumeOrg, SetLimits, SetOrgBudgets, Settle, SuspendOrg,
+    Unblock,
 };
 use nemo_projections::hold::Ask;
 use nemo_projections::org::Standing;
@@ -17,7 +18,7 @@ use nemo_store::{Direction, EventStore as _, MemoryStore};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::super::probe::{Probe, Reading};
+use super::super::probe::Probe;
 use super::super::support::*;
 use super::Seen;
 use super::reference::{Ledger as Naive, Wish, calendar, price};
@@ -69,6 +70,8 @@ pub(super) struct World<'a> {
     pub(super) running: Vec<Running>,
     pub(super) ending: Vec<Ending>,
     pub(super) managing: Vec<(usize, JoinHandle<Result<(), ExecuteError>>)>,
+    /// How many events of each key each node was shown.
+    pub(super) observed: [[usize; KEYS]; NODES],
     /// Every call that anybody ever asked for.
     pub(super) wishes: BTreeMap<CallId, Asked>,
     /// What a call was charged, as its owner was told.
@@ -89,7 +92,7 @@ pub(super) fn org_of(key: usize) -> usize {
     usize::from(key + 1 == KEYS)
 }
 
-fn org(n: usize) -> OrgId {
+pub(super) fn org(n: usize) -> OrgId {
     OrgId::from_uuid(Uuid::from_u128(0x0e9 + n as u128))
 }
 
@@ -141,6 +144,7 @@ impl<'a> World<'a> {
             running: Vec::new(),
             ending: Vec::new(),
             managing: Vec::new(),
+            observed: Default::default(),
             wishes: BTreeMap::new(),
             charged: BTreeMap::new(),
             granted: Vec::new(),
@@ -212,13 +216,13 @@ impl<'a> World<'a> {
                 }
             }
             Act::NextAppend(node, outcome) => self.store(*node).then([*outcome]),
-            Act::NextReadFails(node) => self.store(*node).then_reads([Reading::Away]),
+            Act::NextRead(node, reading) => self.store(*node).then_reads([*reading]),
             Act::Pause(node) => self.store(*node).pause_appends(),
             Act::Release(node) => self.store(*node).release_appends(),
             Act::GoAway(node) => self.store(*node).go_away(),
             Act::ComeBack(node) => self.store(*node).come_back(),
             Act::CommitLate(node) => self.commit_late(*node).await,
-            Act::Observe(node) => self.members[*node].node.observes_all().await,
+            Act::Observe(node) => self.observe(*node).await,
             Act::Crash(node, death) => self.crash(*node, *death).await,
             Act::Reap(node) => self.reap(*node).await,
             Act::Overdue { node } => self.end_overdue(*node).await,
@@ -245,6 +249,12 @@ impl<'a> World<'a> {
         self.tick();
     }
 
+    pub(super) async fn observe(&mut self, node: usize) {
+        let stored: Vec<_> = (0..KEYS).map(|n| self.naive(n).log.len()).collect();
+        self.members[node].node.observes_all().await;
+        self.observed[node].copy_from_slice(&stored);
+    }
+
     fn ask(&mut self, asked: Asked) {
         let call = call_id(self.wishes.len() as u128 + 1);
         self.wishes.insert(call, asked);
@@ -253,12 +263,12 @@ impl<'a> World<'a> {
         let events = |revision: Option<Revision>| revision.map_or(0, |revision| revision.0 as usize + 1);
         // What it has in memory and what is stored: no decision rests on less than both have.
         let stored = self.naive(asked.key).log.len();
-        let knew = events(account.revision()).min(stored);
+        let knew = events(account.revision()).min(stored).max(self.observed[asked.node][asked.key]);
         let knew_of_org = events(org.revision()).min(self.suspended(org_of(asked.key)).len());
         let (ledger, org) = (self.ledger(asked.node), org.id());
         let task = tokio::spawn(async move {
-            let org = ledger.standing(Some(org)).await?;
-            ledger.authorize(&account, Authorize { org: org.into(), ..command(call, asked) }).await
+            let org = ledger.org_view(Some(org)).await?;
+            ledger.authorize(&account, Authorize { org, ..command(call, asked) }).await
         });
         let since = self.clocks[asked.node].len() - 1;
         self.asking.push(Undecided { call, asked, knew, knew_of_org, since, task });
@@ -312,6 +322,9 @@ impl<'a> World<'a> {
                 spawn!(node, manage_key(key(n), ClearModel { provider, provider_model }));
             }
             Act::Revoke { node, key: n } => spawn!(node, revoke_key(key(n), revoke())),
+            Act::OrgBudgets { node, org: n, budgets } => {
+                spawn!(node, manage_org(org(n), SetOrgBudgets { budgets }));
+            }
             Act::Suspend { node, org: n } => spawn!(node, manage_org(org(n), SuspendOrg { reason: None })),
             Act::Resume { node, org: n } => spawn!(node, manage_org(org(n), ResumeOrg)),
             other => unreachable!("{other:?} is no management"),
