@@ -85,7 +85,7 @@ impl Ledger {
                 is_counted: org.allotted.is_counted(),
             })
         });
-        seen.ok_or_else(|| ExecuteError::Refused(nemo_projections::Refusal::OrgUnknown(id)))
+        seen.ok_or(ExecuteError::Refused(nemo_projections::Refusal::OrgUnknown(id)))
     }
 
     fn room_of(&self, id: OrgId, org: &OrgState, budget: &Budget, today: Day) -> OrgBudgetRoom {

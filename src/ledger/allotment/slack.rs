@@ -28,8 +28,8 @@ struct OfOrg {
     by_idle: BTreeSet<(Nanos, KeyId)>,
     /// Keys of which nothing of a past day is idle, held or on its way any more.
     settled: HashSet<(Day, KeyId)>,
-    /// When spend outside of slices was last counted, some of it was still held: to be counted again.
-    to_count_again: bool,
+    /// When spend outside of slices was last counted since this node started, none of it was held by open calls.
+    is_counted: bool,
 }
 
 /// What a key has of one day.
@@ -167,13 +167,14 @@ impl Slack {
         self.lock().get(&org).is_some_and(|of| of.settled.contains(&(day, key)))
     }
 
-    /// Notes whether spend outside of slices has to be counted again, when open calls have ended.
-    pub(super) fn counted(&self, org: OrgId, some_was_held: bool) {
-        self.lock().entry(org).or_default().to_count_again = some_was_held;
+    /// Notes that spend outside of slices was counted; again where some of it is held and may come to less.
+    pub(super) fn counted(&self, org: OrgId, some_is_held: bool) {
+        self.lock().entry(org).or_default().is_counted = !some_is_held;
     }
 
-    pub(super) fn is_to_be_counted_again(&self, org: OrgId) -> bool {
-        self.lock().get(&org).is_some_and(|of| of.to_count_again)
+    /// Whether spend outside of slices was counted to the end since this node started.
+    pub(super) fn is_counted(&self, org: OrgId) -> bool {
+        self.lock().get(&org).is_some_and(|of| of.is_counted)
     }
 
     /// Forgets who was settled of a day that was closed.

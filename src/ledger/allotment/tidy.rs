@@ -24,7 +24,11 @@ impl Ledger {
     pub async fn tidy_allotments(&self) {
         for org_account in self.orgs.in_memory() {
             let org = org_account.id();
-            if self.core.slack.is_to_be_counted_again(org) {
+            let has_budgets =
+                org_account.glance(|org| org.as_ref().is_some_and(|org| org.allotted.since().is_some()));
+            // Once in any case: an interruption may have kept an overrun from being counted, and whoever counts
+            // looks at every key.
+            if has_budgets && !self.core.slack.is_counted(org) {
                 self.count_again(org);
             }
             if let Err(error) = self.tidy_allotments_of(org, &org_account).await {
