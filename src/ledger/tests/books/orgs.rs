@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use nemo_events::limits::{Budget, WhenShort, WindowKind};
 use nemo_events::{Day, KeyEvent, KeyId, OrgEvent, StreamName};
 
+use nemo_projections::Refusal;
 use nemo_projections::decide::Authorize;
 
 use super::super::support::{call_id, void};
@@ -155,6 +156,8 @@ impl World<'_> {
             // What an open call outside of slices holds counts as spent, and is not counted again at its end.
             Err(ExecuteError::Refused(_)) if self.has_unfinished_outside(n) && expected != "made" => expected,
             Err(ExecuteError::Refused(_)) if self.has_unfinished_outside(n) => return,
+            // Told to wait, which is true until it is asked again: some of it is idle elsewhere.
+            Err(ExecuteError::Refused(Refusal::BudgetHeld(_))) if expected == "made" => return,
             // What an interruption left under way of a day that is over comes back now and then, not at once.
             Err(ExecuteError::Refused(_)) if self.has_slices_before(n, moment) => return,
             Err(ExecuteError::Refused(refusal)) => refusal.code(),
