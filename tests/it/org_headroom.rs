@@ -1,5 +1,8 @@
 //! Budgets that all keys of an org share, as managers set them and see what is left: the API, the command line, the
-//! pages. That they hold is shown elsewhere.
+//! pages. That they hold across a crash is in `kills`.
+
+#[cfg(feature = "failpoints")]
+mod kills;
 
 use reqwest::Method;
 use serde_json::{Value, json};
