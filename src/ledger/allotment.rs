@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use nemo_events::key::CallAuthorized;
 use nemo_events::{Day, KeyEvent, KeyId, Nanos, OrgEvent, OrgId, Timestamp};
-use nemo_projections::decide::{Allot, Authorize, KeyCommand, Notice, OrgCommand, Receive};
+use nemo_projections::decide::{Allot, Authorize, KeyCommand, OrgCommand, Receive};
 use nemo_projections::key::Slice;
 use nemo_projections::org::SlicesNeeded;
 use nemo_projections::refusal::{AllotmentNeeded, BudgetShort, SliceShort};
@@ -152,11 +152,7 @@ impl Ledger {
         match needed {
             // Somebody else wrote to the org's stream, and the key knows of it before this node does.
             AllotmentNeeded::LaterView => self.org(org).await?.read().await,
-            AllotmentNeeded::Notice(since) => {
-                let day = Day::of(self.now());
-                account.execute(OnSlice { command: Notice { since }, day }, Context::system()).await?;
-                Ok(())
-            }
+            AllotmentNeeded::Notice(since) => self.tell_of_budgets(account.id(), org, since).await,
             AllotmentNeeded::Count(_) => self.spend_counted(org).await,
             AllotmentNeeded::Slice(short) => self.widen(account, org, short).await,
             AllotmentNeeded::AnotherDay(_) => {

@@ -12,8 +12,8 @@ use futures_util::{StreamExt, stream};
 use nemo_events::limits::WindowKind;
 use nemo_events::org::WindowSpent;
 use nemo_events::{Day, KeyEvent, KeyId, Nanos, OrgId, Position, Revision, StreamName, Timestamp};
-use nemo_projections::Refusal;
 use nemo_projections::decide::{CountSpend, KeyCommand, Notice};
+use nemo_projections::{OrgState, Refusal};
 use tracing::debug;
 
 use super::OnOrg;
@@ -114,6 +114,24 @@ impl Ledger {
         org_account.execute(OnOrg(command), Context::system()).await?;
         self.core.slack.counted(org, sums.some_is_held);
         Ok(())
+    }
+
+    /// Tells a key of the budgets with its first call. One that was made on a node that did not know of them yet may
+    /// have spent outside of slices after that was counted: then it is counted again.
+    pub(super) async fn tell_of_budgets(
+        &self,
+        key: KeyId,
+        org: OrgId,
+        since: Revision,
+    ) -> Result<(), ExecuteError> {
+        let spent = self.tell_and_count(key, since).await?;
+        let is_counted =
+            |state: &Option<OrgState>| state.as_ref().is_some_and(|org| org.allotted.is_counted());
+        if spent.windows.is_empty() || !self.org(org).await?.glance(is_counted) {
+            return Ok(());
+        }
+        let _one = self.counting.lock().await;
+        self.count_spend(org).await
     }
 
     async fn tell_and_count(&self, key: KeyId, since: Revision) -> Result<Spent, ExecuteError> {

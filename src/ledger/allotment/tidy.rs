@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use nemo_events::limits::WindowKind;
 use nemo_events::{Day, EventRecord, KeyEvent, KeyId, Metadata, Nanos, OrgId};
+use nemo_projections::OrgState;
 use nemo_projections::decide::{CloseDay, CoverOverrun, Reclaim};
 use tracing::warn;
 
@@ -42,6 +44,10 @@ impl Ledger {
         org: OrgId,
         org_account: &Arc<Account<OrgFold>>,
     ) -> Result<(), ExecuteError> {
+        // A node that died in the middle of taking back left the rest out.
+        if let Some(state) = org_account.glance(|state| self.with_idle_out(org, state.as_ref())) {
+            self.take_back_after(org, &state);
+        }
         let today = Day::of(self.now().plus_secs(AFTER_MIDNIGHT_SECS.saturating_neg()));
         for day in past_days(org_account, today) {
             let slack = &self.core.slack;
@@ -63,6 +69,13 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// The org without its slices, if keys have any of them idle, as far as this node knows.
+    fn with_idle_out(&self, id: OrgId, org: Option<&OrgState>) -> Option<OrgState> {
+        let (org, slack) = (org?, &self.core.slack);
+        let idle = slack.sums(id, WindowKind::Total, Day::of(self.now()), None).idle > 0;
+        (idle || !slack.unknown(id, org, None, 1).is_empty()).then(|| org.without_slices())
     }
 
     /// What a key's event means for its org: what was returned is reclaimed, an overrun counts.

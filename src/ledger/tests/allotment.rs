@@ -9,6 +9,7 @@ use nemo_projections::refusal::{BudgetOwner, BudgetShort};
 
 use super::probe::Outcome::{self, Away, Conflict, Lost, Passes, Written};
 use super::support::*;
+use crate::ledger::allotment::OnOrg;
 use crate::ledger::{Authorized, Context, ExecuteError, OrgBudgetsAnswer};
 
 const ALL: [WindowKind; 4] = WindowKind::ALL;
@@ -267,6 +268,40 @@ async fn an_org_that_is_suspended_archived_lowered_or_freed_takes_back_what_is_i
             (way, told) => panic!("{way}: {told:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn taking_back_that_was_interrupted_goes_on_by_itself() {
+    let node = org_with(3).await;
+    set(&node, &[(WindowKind::Total, 200 * HOLD)]).await;
+    for key in 1..=3 {
+        gets(&node, key, u128::from(key)).await;
+    }
+    let org = node.ledger.org(org_id()).await.unwrap();
+    let out = || {
+        org.glance(|org| org.as_ref().unwrap().allotted.out(WindowKind::Total, Day::of(noon())).as_nanos())
+    };
+    // As if the node had died between this event and what follows from it.
+    org.execute(OnOrg(SuspendOrg { reason: None }), Context::system()).await.unwrap();
+    node.is_quiet().await;
+    assert!(out() > 3 * HOLD, "nothing was taken back");
+    node.ledger.tidy_allotments().await;
+    node.is_quiet().await;
+    assert_eq!(out(), 3 * HOLD, "all but what calls hold");
+}
+
+#[tokio::test]
+async fn what_a_key_spent_outside_of_slices_on_a_node_that_knew_no_better_is_counted() {
+    let node = org_with(1).await;
+    set(&node, &[(WindowKind::Total, 2 * HOLD)]).await;
+    // Made and used where the budgets are not known yet.
+    node.has_key(key_id(2), unlimited()).await;
+    let late = node.account(key_id(2)).await;
+    node.ledger.authorize(&late, call(1)).await.unwrap();
+    gets(&node, 2, 2).await;
+    let (code, short) = short(ask(&node, 1, 3).await);
+    let parts = (short.settled.as_nanos(), short.held.as_nanos());
+    assert_eq!((code, parts), ("budget_held", (HOLD, HOLD)), "outside of slices, and in one");
 }
 
 #[tokio::test]
