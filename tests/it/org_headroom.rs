@@ -63,6 +63,7 @@ async fn budgets_of_an_org_are_set_as_a_whole_and_what_was_spent_before_counts()
         ),
         (json!([{"window": "day", "limit": "-1"}]), "cannot be negative"),
         (json!([{"window": "year", "limit": "1"}]), "year"),
+        (json!([{"window": "day", "limit": "1", "alert_at_percent": 80}]), "raise no alerts"),
     ] {
         let refused = set(&nemo, &org, nonsense).await;
         refused.refused(400, "invalid_request");

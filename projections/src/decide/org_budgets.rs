@@ -83,6 +83,11 @@ impl OrgCommand for SetOrgBudgets {
     fn decide(&self, state: Option<&OrgState>, _now: Timestamp) -> Result<Vec<OrgEvent>, Refusal> {
         let org = living(state)?;
         validate_budgets(&self.budgets)?;
+        if self.budgets.iter().any(|budget| budget.alert_at_percent.is_some()) {
+            // What is out is not spent: an alert of it would cry wolf.
+            let why = "budgets: alert_at_percent is for budgets of keys; those of an org raise no alerts";
+            return Err(Refusal::Invalid(why.to_owned()));
+        }
         Ok(unless(org.budgets == self.budgets, OrgBudgetsSet { budgets: self.budgets.clone() }))
     }
 }

@@ -78,6 +78,9 @@ fn budgets_are_replaced_as_a_whole_and_may_be_none() {
     assert!(matches!(org.execute(&twice, noon()), Err(Refusal::Invalid(_))));
     let negative = SetOrgBudgets { budgets: budgets(&[(Total, -1)]) };
     assert!(matches!(org.execute(&negative, noon()), Err(Refusal::Invalid(_))));
+    let mut told = SetOrgBudgets { budgets: budgets(&[(Total, 3)]) };
+    told.budgets[0].alert_at_percent = Some(80);
+    assert!(matches!(org.execute(&told, noon()), Err(Refusal::Invalid(_))), "no alert would be raised");
 }
 
 #[test]
