@@ -3,6 +3,7 @@
 use nemo_events::key::Evidence;
 use nemo_events::limits::{Budget, KeyLimits, WhenShort, WindowKind};
 use nemo_events::{Nanos, Timestamp};
+use proptest::option::Probability;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -106,7 +107,7 @@ pub(super) enum Act {
 }
 
 /// Each kind of window has a budget of this likelihood; most are whole calls or one nano-dollar off.
-fn budgets(likely: f64) -> impl Strategy<Value = Vec<Budget>> {
+fn budgets(likely: Probability) -> impl Strategy<Value = Vec<Budget>> {
     let amount =
         (0_i64..14, prop_oneof![3 => Just(0_i64), 1 => Just(-1_i64), 1 => Just(1_i64), 1 => 0..HOLD])
             .prop_map(|(holds, more)| Nanos::from_nanos((holds * HOLD + more).max(0)));
@@ -124,7 +125,7 @@ fn limits() -> impl Strategy<Value = KeyLimits> {
         prop::option::weighted(0.15, 1_u32..4),
         prop::option::weighted(0.1, prop_oneof![Just(HOLD), HOLD / 2..2 * HOLD]),
     );
-    (budgets(0.5), rates, prop::bool::weighted(0.2)).prop_map(|(budgets, rates, clamp)| {
+    (budgets(0.5.into()), rates, prop::bool::weighted(0.2)).prop_map(|(budgets, rates, clamp)| {
         let (requests_per_minute, tokens_per_minute, concurrent_calls, most) = rates;
         KeyLimits {
             unlimited: budgets.is_empty(),
@@ -193,7 +194,7 @@ fn management() -> impl Strategy<Value = Act> {
         1 => (node(), key()).prop_map(|(node, key)| Act::Block { node, key }),
         3 => (node(), key()).prop_map(|(node, key)| Act::Unblock { node, key }),
         4 => (node(), key()).prop_map(|(node, key)| Act::Clear { node, key }),
-        3 => (node(), org(), budgets(0.4)).prop_map(|(node, org, budgets)| Act::OrgBudgets { node, org, budgets }),
+        3 => (node(), org(), budgets(0.4.into())).prop_map(|(node, org, budgets)| Act::OrgBudgets { node, org, budgets }),
         1 => (node(), org()).prop_map(|(node, org)| Act::Suspend { node, org }),
         3 => (node(), org()).prop_map(|(node, org)| Act::Resume { node, org }),
     ]
