@@ -78,6 +78,8 @@ async fn each_event_is_told_once_and_in_order_though_the_server_restarts_meanwhi
     key.chat(json!({})).await.ok();
     key.tell("block", json!({})).await;
     assert_eq!(following.ended().await, 0, "as many as were wanted");
+    // It may have ended before all that it said was read.
+    following.stdout.until("KeyBlocked").await;
     assert_eq!(revisions(&following.stdout.text()), [0, 1, 2, 3, 4, 5]);
 }
 

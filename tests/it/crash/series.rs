@@ -34,7 +34,7 @@ const ARRIVALS: usize = 3;
 /// Holds that a key's budget takes: used up after a few rounds.
 const HOLDS: i128 = 40;
 /// How often a place is tried before it counts as never reached.
-const ATTEMPTS: usize = 12;
+const ATTEMPTS: usize = 24;
 
 /// A ledger, its provider, and all that is known of it from outside.
 pub(crate) struct Series {

@@ -102,10 +102,11 @@ async fn nothing_of_many_outages_and_hundreds_of_refusals_stays_in_the_process()
     for outage in both.into_iter().cycle().take(OUTAGES) {
         live_through(&nemo, &keys, outage).await;
     }
-    // What was refused in the end is written, and what was given up ends, in a moment.
+    // What was refused in the end is written, and what was given up ends, in a moment. A few threads come and go
+    // with whatever is asked of the disk; one for each outage would be more.
     let after = until("files and threads are those that there were", || async {
         let now = Has::now(&nemo);
-        (now.threads <= before.threads && now.files <= before.files + 4).then_some(now)
+        (now.threads <= before.threads + 3 && now.files <= before.files + 4).then_some(now)
     })
     .await;
     println!("{OUTAGES} outages, {} refused calls: before {before:?}, after {after:?}", OUTAGES * KEYS);
