@@ -1,7 +1,6 @@
-//! A call that would fit but for calls in flight waits for what they hold to come free, in its key's line
-//! or its org's, and
-//! is refused if that takes too long. Whoever comes while others wait stands behind them, unless it could not be
-//! made anyway.
+//! A call that would fit but for calls in flight waits for what they hold to come free, in its key's line or its
+//! org's, and is refused if that takes too long. Whoever comes while others wait stands behind them, unless it could
+//! not be made anyway.
 
 use std::pin::pin;
 use std::time::Duration;
